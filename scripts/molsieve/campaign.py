@@ -1,0 +1,459 @@
+"""The campaign file: pydantic models of every section, and the identity of a level of theory.
+
+Floor 0: imports pydantic and the standard library only, because every job of a campaign pays for
+parsing this file (a test reads ``sys.modules``). What is particular to a domain (its candidates,
+structures and objective) lives in ``molsieve/domains/<name>/config.py``, loaded by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import pkgutil
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+
+
+class CampaignError(ValueError):
+    """A mistake in a campaign file, worded for its author: what, where, what is allowed."""
+
+
+class Section(BaseModel):
+    """A part of the campaign file; an unknown key is an error, values are frozen and finite."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+# ---------------------------------------------------------------- levels of theory
+
+
+class LevelSettings(Section):
+    """What every level of theory shares."""
+
+    geometry: Literal["single_point", "optimised"] = Field(
+        "single_point",
+        description="single_point: the structure as given; optimised: relaxed at this level first",
+    )
+    fmax_ev_per_angstrom: PositiveFloat = Field(
+        0.02, description="convergence of an optimised geometry, largest force component"
+    )
+    max_optimiser_steps: PositiveInt = Field(200, description="of an optimised geometry")
+
+
+class TbliteLevel(LevelSettings):
+    """Extended tight binding with tblite."""
+
+    engine: Literal["tblite"] = Field(description="which program computes the level")
+    method: Literal["GFN2-xTB", "GFN1-xTB"] = Field(
+        "GFN2-xTB", description="parametrisation of the tight-binding Hamiltonian"
+    )
+    accuracy: PositiveFloat = Field(
+        1.0, description="tblite's numerical accuracy (1 is its default)"
+    )
+    max_iterations: PositiveInt = Field(
+        250, description="SCF iterations before the recovery ladder starts"
+    )
+    electronic_temperature_k: PositiveFloat = Field(
+        300.0, description="Fermi smearing of the occupations, in K"
+    )
+
+
+class PyscfLevel(LevelSettings):
+    """Kohn-Sham DFT with PySCF; restricted for singlets, unrestricted otherwise."""
+
+    engine: Literal["pyscf"] = Field(description="which program computes the level")
+    functional: str = Field(description="any functional PySCF (libxc) knows, e.g. PBE, B3LYP")
+    basis: str = Field(description="any basis set PySCF ships, e.g. def2-SVP")
+    density_fitting: bool = Field(
+        True, description="approximate the Coulomb integrals in an auxiliary basis: much faster"
+    )
+    auxiliary_basis: str | None = Field(None, description="null: PySCF's choice for the basis")
+    dispersion: Literal["none", "d3bj", "d3zero", "d4"] = Field(
+        "none", description="dispersion correction added to the functional"
+    )
+    solvent: Literal["none", "C-PCM", "IEF-PCM", "COSMO", "SS(V)PE", "SMD"] = Field(
+        "none", description="implicit solvent model; none: the gas phase"
+    )
+    solvent_name: str = Field("water", description="SMD's solvent")
+    dielectric_constant: Annotated[float, Field(gt=1)] = Field(
+        78.3553, description="of the PCM family"
+    )
+    grid_level: Annotated[int, Field(ge=0, le=9)] = Field(
+        3, description="PySCF's integration grid, 0 coarse to 9 fine"
+    )
+    scf_tolerance_hartree: PositiveFloat = Field(
+        1e-9, description="change of energy at convergence"
+    )
+    max_cycles: PositiveInt = Field(100, description="SCF cycles before the recovery ladder starts")
+    device: Literal["cpu", "gpu"] = Field("cpu", description="gpu: gpu4pyscf, where installed")
+
+
+Level = Annotated[TbliteLevel | PyscfLevel, Field(discriminator="engine")]
+
+ENGINE_DISTRIBUTIONS = {
+    "tblite": ["tblite"],
+    "pyscf": ["pyscf", "pyscf-dispersion"],
+}
+"""Whose versions enter the identity of an engine's levels."""
+
+
+def resolved_level(level: TbliteLevel | PyscfLevel) -> dict[str, Any]:
+    """Every setting that changes a level's numbers, defaults and engine versions included.
+
+    Settings that cannot act are left out (a solvent's name without SMD, an optimiser's threshold
+    for a single point), so that writing them down does not buy the same label twice. The device
+    stays in: another program computes the number.
+    """
+    settings = level.model_dump(mode="json")
+    if settings["geometry"] == "single_point":
+        del settings["fmax_ev_per_angstrom"], settings["max_optimiser_steps"]
+    if settings["engine"] == "pyscf":
+        for key in ("functional", "basis", "auxiliary_basis"):
+            settings[key] = settings[key] and settings[key].lower()
+        if settings["solvent"] != "SMD":
+            del settings["solvent_name"]
+        if settings["solvent"] in ("none", "SMD"):
+            del settings["dielectric_constant"]
+        if not settings["density_fitting"]:
+            del settings["auxiliary_basis"]
+    # max_cycles / max_iterations decide whether a number exists, not which one it is.
+    settings.pop("max_cycles", None)
+    settings.pop("max_iterations", None)
+    distributions = list(ENGINE_DISTRIBUTIONS[level.engine])
+    if settings["engine"] == "pyscf":
+        if settings["dispersion"] == "none":
+            distributions.remove("pyscf-dispersion")
+        if settings["device"] == "gpu":
+            distributions.append("gpu4pyscf-cuda12x")
+    settings["versions"] = {name: _version(name) for name in distributions}
+    return settings
+
+
+def level_id(level: TbliteLevel | PyscfLevel) -> str:
+    """Identity of a level of theory: a hash of :func:`resolved_level`, 16 hex digits.
+
+    Never of threads, memory or the recovery ladder: those do not change a converged number.
+    """
+    return digest(resolved_level(level))
+
+
+def digest(value: Any) -> str:
+    """The first 16 hex digits of the SHA-256 of ``value`` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+# ---------------------------------------------------------------- sections shared by all domains
+
+
+class Labels(Section):
+    """What the committee learns from."""
+
+    level: str = Field(description="name of the level (a key of levels:) that labels the rounds")
+    shards: PositiveInt = Field(2, description="label jobs a round; each packs many calculations")
+    quorum: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.9, description="share of a round's structures that must have a label for it to go on"
+    )
+
+
+class Potential(Section):
+    """The committee: SchNetPack PaiNN members and their training."""
+
+    members: Annotated[int, Field(ge=2, le=64)] = Field(
+        4, description="networks trained on different data; their spread is the uncertainty"
+    )
+    features: PositiveInt = Field(64, description="atom feature width")
+    interactions: PositiveInt = Field(3, description="message-passing steps")
+    radial_functions: PositiveInt = Field(20, description="radial basis functions of a distance")
+    cutoff_angstrom: PositiveFloat = Field(5.0, description="atoms further apart do not interact")
+    electronic_embedding: bool = Field(
+        False, description="charge and spin as inputs; without it mixed charges are refused"
+    )
+    batch_size: PositiveInt = Field(16, description="structures a gradient step")
+    max_epochs: PositiveInt = Field(300, description="passes over the training set, at most")
+    learning_rate: PositiveFloat = Field(1e-3, description="of AdamW at the start")
+    patience_epochs: PositiveInt = Field(40, description="epochs without improvement before a stop")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.99, description="exponential moving average of the weights; 0: none"
+    )
+    energy_weight: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="weight of the loss on energies"
+    )
+    force_weight: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="weight of the loss on forces"
+    )
+    difference_weight: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="weight of the loss on energy differences inside a group (a couple)"
+    )
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        0.1, description="share of the training groups that decides early stopping"
+    )
+    bootstrap: bool = Field(True, description="each member sees groups drawn with replacement")
+    warm_start: bool = Field(False, description="start a round from the last round's members")
+    device: Literal["cpu", "gpu"] = Field("cpu", description="where members train and predict")
+
+
+class Prediction(Section):
+    """Relaxation of every candidate's species with the committee."""
+
+    shards: PositiveInt = Field(2, description="prediction jobs a round")
+    fmax_ev_per_angstrom: PositiveFloat = Field(
+        0.05, description="convergence of a relaxation, largest force component"
+    )
+    max_steps: NonNegativeInt = Field(60, description="0: energies at the built geometry")
+    batch_size: PositiveInt = Field(128, description="structures relaxed together")
+
+
+class Diversity(Section):
+    """Spread of a batch over chemical space."""
+
+    method: Literal["none", "maxmin"] = Field(
+        "maxmin", description="maxmin: each pick is the farthest from those before; none: by score"
+    )
+    pool_factor: Annotated[float, Field(ge=1)] = Field(
+        4.0,
+        description="the batch is picked from this many times its size of top-scored candidates",
+    )
+
+
+class Attack(Section):
+    """Adversarial geometries: maximise log(force variance) - (E - E_min)/kT."""
+
+    share: Fraction = Field(0.1, description="share of a round's labels")
+    temperature_k: PositiveFloat = Field(
+        1000.0, description="higher: more strained geometries count as plausible"
+    )
+    steps: PositiveInt = Field(30, description="gradient steps of an attack")
+    step_size_angstrom: PositiveFloat = Field(0.01, description="of an atom in one step")
+    max_displacement_angstrom: PositiveFloat = Field(
+        0.5, description="of an atom from where it started"
+    )
+    starts: PositiveInt = Field(64, description="species attacked a round")
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Attack:
+        if self.step_size_angstrom > self.max_displacement_angstrom:
+            raise ValueError(
+                f"step_size_angstrom: {self.step_size_angstrom} exceeds max_displacement_angstrom "
+                f"({self.max_displacement_angstrom}): the first step would be cut; lower it"
+            )
+        return self
+
+
+class Acquisition(Section):
+    """Which structures are labelled next."""
+
+    function: Literal[
+        "random",
+        "greedy",
+        "epsilon_greedy",
+        "thompson",
+        "upper_confidence_bound",
+        "expected_improvement",
+        "probability_of_improvement",
+        "uncertainty",
+        "diverse",
+    ] = Field("upper_confidence_bound", description="how candidates are scored for labelling")
+    beta: Annotated[float, Field(ge=0)] = Field(1.0, description="of the upper confidence bound")
+    epsilon: Fraction = Field(0.1, description="of epsilon_greedy")
+    improvement_margin: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="of expected and probability of improvement, in the objective's unit"
+    )
+    seed_labels: PositiveInt = Field(200, description="labels of round 0, a diverse seed")
+    batch_labels: PositiveInt = Field(100, description="labels of each later round")
+    seed_random_share: Fraction = Field(
+        0.3, description="share of round 0 drawn at random, for calibration and test"
+    )
+    random_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="share of every later round drawn at random, for calibration and test"
+    )
+    displaced_per_species: NonNegativeInt = Field(
+        2, description="displaced copies labelled beside each species' relaxed structure"
+    )
+    displacement_angstrom: PositiveFloat = Field(
+        0.06, description="standard deviation of the displaced copies' atoms"
+    )
+    diversity: Diversity = Field(Diversity(), description="spread of a batch over chemical space")
+    attack: Attack = Field(Attack(), description="adversarial geometries labelled each round")
+
+    @model_validator(mode="after")
+    def _shares_leave_room(self) -> Acquisition:
+        if self.random_share + self.attack.share > 1:
+            raise ValueError(
+                f"random_share: {self.random_share} and attack.share {self.attack.share} exceed 1: "
+                "nothing is left for acquired candidates; lower one of them"
+            )
+        return self
+
+
+class Stop(Section):
+    """When the loop ends. Neither limits nor thresholds ever change a finished round."""
+
+    max_rounds: PositiveInt = Field(
+        3, description="rounds, the seed round counted; raise it later to go on"
+    )
+    max_labels: PositiveInt = Field(1000, description="budget of labels over all rounds")
+    top_k: PositiveInt = Field(10, description="size of the answer that the stop rule guards")
+    expected_missed: Annotated[float, Field(ge=0)] = Field(
+        0.5, description="bound on the expected number of unlabelled candidates in the top k"
+    )
+    consecutive_rounds: PositiveInt = Field(2, description="rounds that must stay below the bound")
+    levelled_change: Fraction = Field(
+        0.1, description="the random-test error has levelled when it changes less than this share"
+    )
+
+    @model_validator(mode="after")
+    def _bound_can_bind(self) -> Stop:
+        if self.expected_missed >= self.top_k:
+            raise ValueError(
+                f"expected_missed: {self.expected_missed:g} is no bound: of top_k ({self.top_k}) "
+                "no more than that can be missed; allowed: a number below top_k"
+            )
+        return self
+
+
+class Confirm(Section):
+    """Re-labelling of the answer at the high level."""
+
+    level: str = Field(description="name of the level (a key of levels:) that confirms")
+    top: PositiveInt = Field(5, description="candidates from the head of the ranking")
+    controls: NonNegativeInt = Field(
+        2, description="random candidates beside the top ones, against winner's curse"
+    )
+    shards: PositiveInt = Field(2, description="confirmation jobs")
+
+
+class Ranking(Section):
+    """The answer."""
+
+    confirm: Confirm = Field(description="re-labelling of the answer at the high level")
+    pareto: list[str] = Field(
+        [], description="columns of the candidates ranked beside the objective, all maximised"
+    )
+
+
+class Run(Section):
+    """How it runs. Nothing here changes a number or triggers a rerun."""
+
+    label_store: str = Field(
+        "results/label_store", description="folder shared by all campaigns that point at it"
+    )
+    workers: PositiveInt | None = Field(
+        None, description="workers a label job; null: as many as the job's cores"
+    )
+    scratch: str | None = Field(None, description="node-local scratch of the engines; null: TMPDIR")
+    calculation_time_limit_s: PositiveFloat = Field(
+        7200.0, description="one calculation is stopped after this and becomes a failed row"
+    )
+    wall_margin_s: Annotated[float, Field(ge=0)] = Field(
+        60.0, description="a label job stops taking work this long before its wall time"
+    )
+
+
+DOMAIN = "what is searched; decides what candidates, structures and objective may say"
+
+
+class Campaign(Section):
+    """One campaign file, fully resolved. Domains add candidates, structures, objective."""
+
+    campaign: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
+        description="the campaign's name, of letters, digits, '.', '_' and '-', a letter or digit "
+        "first; results go to results/<campaign>/"
+    )
+    domain: str = Field(description=DOMAIN)
+    seed: NonNegativeInt = Field(1, description="of every random choice; same seed, same answer")
+    levels: dict[str, Level] = Field(
+        min_length=1, description="levels of theory under names of your own"
+    )
+    labels: Labels = Field(description="what the committee learns from")
+    potential: Potential = Field(Potential(), description="the committee and its training")
+    prediction: Prediction = Field(
+        Prediction(), description="relaxation of every candidate with the committee"
+    )
+    acquisition: Acquisition = Field(
+        Acquisition(), description="which structures are labelled next, and how many"
+    )
+    stop: Stop = Field(Stop(), description="when the loop ends")
+    ranking: Ranking = Field(description="the answer and its confirmation")
+    run: Run = Field(Run(), description="how it runs; nothing here changes a number")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Campaign:
+        for key, name in (
+            ("labels.level", self.labels.level),
+            ("ranking.confirm.level", self.ranking.confirm.level),
+        ):
+            if name not in self.levels:
+                raise ValueError(f"{key}: {name!r} is not one of levels: {', '.join(self.levels)}")
+        if self.levels[self.labels.level].geometry != "single_point":
+            raise ValueError(
+                f"labels.level: {self.labels.level!r} is optimised; allowed: a level with "
+                "geometry: single_point (the committee learns the energy of what it sees)"
+            )
+        if self.acquisition.seed_labels > self.stop.max_labels:
+            raise ValueError(
+                f"acquisition.seed_labels: {self.acquisition.seed_labels} exceeds the whole budget "
+                f"stop.max_labels ({self.stop.max_labels}); lower it or raise the budget"
+            )
+        return self
+
+    @field_validator("domain")
+    @classmethod
+    def _domain_known(cls, value: str) -> str:
+        if value not in domain_names():
+            raise ValueError(f"unknown domain {value!r}; known: {', '.join(domain_names())}")
+        return value
+
+    def level(self, name: str) -> TbliteLevel | PyscfLevel:
+        """The level of that name."""
+        return self.levels[name]
+
+
+def domain_names() -> list[str]:
+    """Names of the domains that are installed: the folders of ``molsieve/domains``."""
+    import molsieve.domains
+
+    return sorted(m.name for m in pkgutil.iter_modules(molsieve.domains.__path__) if m.ispkg)
+
+
+def campaign_model(domain: str) -> type[Campaign]:
+    """The campaign model of a domain (``molsieve.domains.<domain>.config.Campaign``)."""
+    module = importlib.import_module(f"molsieve.domains.{domain}.config")
+    model: type[Campaign] = module.Campaign
+    return model
+
+
+def parse_level(settings: dict[str, Any]) -> TbliteLevel | PyscfLevel:
+    """A level from its settings as plain JSON (a rule's params)."""
+    level: TbliteLevel | PyscfLevel = TypeAdapter(Level).validate_python(settings)
+    return level
+
+
+def parse_section(domain: str, name: str, leaves: dict[str, Any]) -> Any:
+    """A section that belongs to a domain, from its leaves as plain JSON (a rule's params)."""
+    annotation: Any = campaign_model(domain).model_fields[name].annotation
+    return TypeAdapter(annotation).validate_python(leaves)

@@ -1,0 +1,1 @@
+"""One folder a domain; every folder holds config, candidates, structures and objective."""

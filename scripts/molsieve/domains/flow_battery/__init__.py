@@ -1,0 +1,1 @@
+"""Organic flow-battery electrolytes: quinone/hydroquinone couples."""

@@ -1,0 +1,193 @@
+"""The flow-battery part of a campaign file. Imports pydantic and the standard library only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from molsieve import campaign
+from molsieve.campaign import NonNegativeInt, PositiveFloat, PositiveInt, Section
+
+SPECIES = 2
+"""Of a candidate: the quinone and its hydroquinone."""
+
+
+class Scaffold(Section):
+    """A quinone core with attachment points ``[*:1]``, ``[*:2]`` …"""
+
+    name: str = Field(description="as it appears in tables and figures")
+    smiles: str = Field(description="SMILES with attachment points; unused ones become hydrogen")
+
+
+class Enumerated(Section):
+    """Scaffolds x substituents x up to ``max_substitutions`` of them."""
+
+    kind: Literal["enumerate"] = Field(description="enumerate: built from parts; file: read")
+    scaffolds: list[Scaffold] = Field(min_length=1, description="quinone cores")
+    substituents: list[str] = Field(min_length=1, description="SMILES with one '*', e.g. '*OC'")
+    max_substitutions: NonNegativeInt = Field(
+        2, description="substituents on one candidate, at most"
+    )
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Enumerated:
+        names = [scaffold.name for scaffold in self.scaffolds]
+        for key, values in (("scaffolds", names), ("substituents", self.substituents)):
+            if repeated := sorted({value for value in values if values.count(value) > 1}):
+                raise ValueError(f"{key}: {', '.join(repeated)} twice; keep one")
+        return self
+
+
+class FromFile(Section):
+    """Candidates read from a file."""
+
+    kind: Literal["file"] = Field(description="enumerate: built from parts; file: read")
+    path: str = Field(description="relative to the folder the campaign is started in")
+    format: Literal["smiles", "csv", "sdf", "parquet"] | None = Field(
+        None, description="null: from the file's ending"
+    )
+    smiles_column: str = Field("smiles", description="of CSV and Parquet")
+
+
+class Alert(Section):
+    """A group no candidate may contain."""
+
+    name: str = Field(description="the reason given for a refusal")
+    smarts: str = Field(description="a candidate with a match is refused")
+
+
+class Filters(Section):
+    """What is refused, each refusal counted by its reason."""
+
+    min_heavy_atoms: NonNegativeInt = Field(0, description="atoms other than hydrogen, at least")
+    max_heavy_atoms: PositiveInt = Field(60, description="atoms other than hydrogen, at most")
+    elements: list[str] = Field(
+        ["H", "C", "N", "O", "F", "S", "Cl", "Br"],
+        min_length=1,
+        description="a candidate with any other element is refused",
+    )
+    charges_e: list[int] = Field([0], min_length=1, description="total charges let through")
+    alerts: list[Alert] = Field([], description="groups no candidate may contain")
+    max_sa_score: Annotated[float, Field(ge=1, le=10)] = Field(
+        10.0, description="synthetic accessibility, 1 easy to 10 hard (Ertl, Schuffenhauer 2009)"
+    )
+    min_log_solubility: float = Field(
+        -20.0, description="log10 of mol/L in water by ESOL (Delaney 2004)"
+    )
+
+    @model_validator(mode="after")
+    def _range(self) -> Filters:
+        if self.min_heavy_atoms > self.max_heavy_atoms:
+            raise ValueError(
+                f"min_heavy_atoms: {self.min_heavy_atoms} exceeds max_heavy_atoms "
+                f"({self.max_heavy_atoms}): no molecule can pass; lower it"
+            )
+        return self
+
+
+class Candidates(Section):
+    """The space that is searched."""
+
+    source: Annotated[Enumerated | FromFile, Field(discriminator="kind")] = Field(
+        description="where candidates come from"
+    )
+    filters: Filters = Field(Filters(), description="what is refused")
+    shards: PositiveInt = Field(2, description="tables (and structure jobs) the space is cut into")
+
+
+class Structures(Section):
+    """Conformers: ETKDG, MMFF94, then GFN2-xTB on the lowest few."""
+
+    conformers: PositiveInt = Field(5, description="ETKDG conformers a species, MMFF94-optimised")
+    relaxed_conformers: PositiveInt = Field(
+        1, description="lowest MMFF94 conformers relaxed with GFN2-xTB; the lowest is kept"
+    )
+    fmax_ev_per_angstrom: PositiveFloat = Field(
+        0.02, description="convergence of the GFN2-xTB relaxation, largest force component"
+    )
+    max_steps: PositiveInt = Field(200, description="of a GFN2-xTB relaxation")
+
+    @model_validator(mode="after")
+    def _relaxed_are_conformers(self) -> Structures:
+        if self.relaxed_conformers > self.conformers:
+            raise ValueError(
+                f"relaxed_conformers: {self.relaxed_conformers} exceeds conformers "
+                f"({self.conformers}); lower it"
+            )
+        return self
+
+
+class Objective(Section):
+    """The two-electron, two-proton potential against SHE at pH 0, and which way is better."""
+
+    direction: Literal["posolyte", "negolyte", "window"] = Field(
+        description="posolyte: high is good; negolyte: low is good; window: inside window_v is best"
+    )
+    window_v: tuple[float, float] | None = Field(
+        None, description="[low, high] in V, only with direction: window"
+    )
+    reference_couples: list[str] | None = Field(
+        None,
+        description="names of ten or more measured couples to fit levels to; null: all shipped",
+    )
+
+    @model_validator(mode="after")
+    def _window(self) -> Objective:
+        if (self.direction == "window") != (self.window_v is not None):
+            given = "nothing" if self.window_v is None else list(self.window_v)
+            raise ValueError(
+                f"window_v: {given} given with direction: {self.direction}; "
+                "allowed: [low, high] in V with direction: window, and only with it"
+            )
+        if self.window_v is not None and not self.window_v[0] < self.window_v[1]:
+            raise ValueError(
+                f"window_v: {list(self.window_v)} is empty; allowed: [low, high], V, low below high"
+            )
+        if self.reference_couples is not None and len(set(self.reference_couples)) < 10:
+            raise ValueError(
+                f"reference_couples: {len(set(self.reference_couples))} named, at least ten are "
+                "needed to fit and judge the two parameters of a level"
+            )
+        return self
+
+
+class Campaign(campaign.Campaign):
+    """A flow-battery campaign."""
+
+    domain: Literal["flow_battery"] = Field(description=campaign.DOMAIN)
+    candidates: Candidates = Field(description="the space that is searched")
+    structures: Structures = Field(Structures(), description="conformers of every species")
+    objective: Objective = Field(description="the redox potential, and which way is better")
+
+    @model_validator(mode="after")
+    def _charges_can_be_learned(self) -> Campaign:
+        charges = sorted(set(self.candidates.filters.charges_e))
+        if len(charges) > 1 and not self.potential.electronic_embedding:
+            raise ValueError(
+                f"candidates.filters.charges_e: {charges} mixes charges that the committee cannot "
+                "tell apart; allowed: one charge, or potential.electronic_embedding: true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_buy_candidates(self) -> Campaign:
+        acquisition = self.acquisition
+        price = SPECIES * (1 + acquisition.displaced_per_species)
+        why = (
+            f"a candidate costs {price} labels ({SPECIES} species x (1 + displaced_per_species "
+            f"{acquisition.displaced_per_species}))"
+        )
+        if round(acquisition.seed_labels // price * acquisition.seed_random_share) < 2:
+            raise ValueError(
+                f"acquisition.seed_labels: {acquisition.seed_labels} x seed_random_share "
+                f"{acquisition.seed_random_share} buys less than two random candidates, one to "
+                f"calibrate and one to test: {why}; raise one of them"
+            )
+        left = acquisition.batch_labels - int(acquisition.attack.share * acquisition.batch_labels)
+        if left < 2 * price:
+            raise ValueError(
+                f"acquisition.batch_labels: {acquisition.batch_labels} leaves {left} beside the "
+                f"attack, but {why} and a round needs one to learn from and one to test; raise it"
+            )
+        return self
