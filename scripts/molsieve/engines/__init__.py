@@ -1,0 +1,77 @@
+"""Levels of theory: one function that turns a structure and a level into a label.
+
+Importing this package is cheap; an engine is imported when one of its levels is used.
+
+Adding an engine: a level in ``campaign.py`` and a module here with a class of the shape of
+:class:`molsieve.engines.base.Engine` and a ``check_level``, named in :func:`open_engine` and
+:func:`check_level`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from typing import TYPE_CHECKING
+
+from molsieve.campaign import ENGINE_DISTRIBUTIONS, PyscfLevel, TbliteLevel
+from molsieve.engines.base import CalculationError, Engine, Label
+
+if TYPE_CHECKING:
+    import ase
+
+__all__ = [
+    "CalculationError",
+    "Engine",
+    "Label",
+    "check_level",
+    "compute_label",
+    "engine_version",
+    "open_engine",
+]
+
+
+def open_engine(level: TbliteLevel | PyscfLevel) -> Engine:
+    """The engine of a level, for single points of one or many structures."""
+    if isinstance(level, TbliteLevel):
+        from molsieve.engines.tblite import TbliteEngine
+
+        return TbliteEngine(level)
+    from molsieve.engines.pyscf import PyscfEngine
+
+    return PyscfEngine(level)
+
+
+def compute_label(atoms: ase.Atoms, level: TbliteLevel | PyscfLevel) -> Label:
+    """Compute ``atoms`` at ``level``, its geometry relaxed first where the level says so.
+
+    ``atoms.info`` holds ``charge_e`` and ``multiplicity``; ``atoms`` is left as it is.
+
+    Raises:
+        CalculationError: the calculation gave no label, with the reason.
+    """
+    if level.geometry == "single_point":
+        return open_engine(level).compute(atoms)
+    from molsieve.engines.ase_calculator import optimise
+
+    relaxed, label = optimise(atoms, level)
+    return dataclasses.replace(label, final_positions_angstrom=relaxed.get_positions())
+
+
+def check_level(level: TbliteLevel | PyscfLevel, elements: set[str]) -> None:
+    """Refuse a level that cannot work for ``elements`` (symbols), before anything is queued.
+
+    The presence of a GPU is not checked: a campaign is checked on a login node.
+
+    Raises:
+        CampaignError: key, value, what is allowed, nearest names.
+    """
+    if isinstance(level, TbliteLevel):
+        from molsieve.engines.tblite import check_level as check
+    else:
+        from molsieve.engines.pyscf_names import check_level as check  # type: ignore[assignment]
+    check(level, elements)  # type: ignore[arg-type]
+
+
+def engine_version(level: TbliteLevel | PyscfLevel) -> str:
+    """Version of the program behind a level, e.g. ``0.8.0``."""
+    return importlib.metadata.version(ENGINE_DISTRIBUTIONS[level.engine][0])

@@ -1,0 +1,222 @@
+"""What happens inside a worker process: claim a structure, compute it, journal it, report it.
+
+The row is in the journal before the controller hears of it, so nothing finished is lost with the
+controller. Functions of this module run in spawned processes and are named by import path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import ase
+import numpy as np
+
+from molsieve import engines
+from molsieve.campaign import PyscfLevel, TbliteLevel
+from molsieve.chem.identities import atoms_from_row
+from molsieve.engines.base import CalculationError, Label
+from molsieve.labelling.cost import valence_electrons
+from molsieve.labelling.journal import SUFFIX, Journal
+from molsieve.labelling.store import (
+    CLAIM_STALE_AFTER_S,
+    KnownStructures,
+    LevelFolder,
+    new_attempt_id,
+    read_attempts,
+)
+from molsieve.leases import Lease
+
+Level = TbliteLevel | PyscfLevel
+Compute = Callable[[ase.Atoms, Level], Label]
+State = Literal["ok", "failed", "known", "claimed", "withdrawn"]
+
+PARENT_WATCH_S = 0.5
+MESSAGE_LENGTH = 2000
+
+
+class LabelStoreError(Exception):
+    """The store cannot be written or read (disk full, permissions): no fault of a structure's."""
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """All that a worker of a job needs to know."""
+
+    job: str
+    store: Path
+    level: Level
+    level_id: str
+    scratch: Path
+    compute: Compute
+    controller_pid: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a structure.
+
+    Labelled now (``ok``, ``failed``), had a row already (``known``), is being computed by another
+    job (``claimed``), or not begun because the job stops (``withdrawn``).
+    """
+
+    structure_id: str
+    state: State
+
+
+def stop_file(setup: WorkerSetup) -> Path:
+    """While this file exists no worker of the job begins a calculation."""
+    return setup.scratch / "stop"
+
+
+class _Worker:
+    """The state of this process as a worker."""
+
+    def __init__(self, setup: WorkerSetup):
+        self.setup = setup
+        self.folder = LevelFolder(setup.store, setup.level_id)
+        self.known = KnownStructures(self.folder, skip_job=setup.job)
+        self.journal = Journal(
+            self.folder.journals / f"{setup.job}.{os.getpid()}-{new_attempt_id()[:16]}{SUFFIX}"
+        )
+        self.engine_version = engines.engine_version(setup.level)
+        # Imports the engine, so that no calculation's time holds the import. What is wrong with
+        # the engine shows at the calculation, as a row.
+        with contextlib.suppress(Exception):
+            engines.open_engine(setup.level)
+
+    def label(self, structure: Mapping[str, Any], repeated: bool) -> Outcome:
+        """See :func:`label_one`."""
+        structure_id = structure["structure_id"]
+        claim = Lease(self.folder.claim_path(structure_id), CLAIM_STALE_AFTER_S)
+        if not claim.acquire():
+            return Outcome(structure_id, "claimed")
+        try:
+            # Between the controller's look at the store and our claim another job may have
+            # finished it; a worker that died may have, just before its death.
+            if structure_id in self.known.refresh() or (repeated and self._has_row(structure_id)):
+                return Outcome(structure_id, "known")
+            row = computed_row(structure, self.setup, self.engine_version)
+            self.journal.append(row)
+            return Outcome(structure_id, "ok" if row["status"] == "ok" else "failed")
+        finally:
+            claim.release()
+
+    def _has_row(self, structure_id: str) -> bool:
+        return len(read_attempts(self.setup.store, self.setup.level_id, [structure_id])) > 0
+
+
+_worker: _Worker | None = None
+
+
+def start_worker(setup: WorkerSetup) -> None:
+    """Make this process a worker of a job: own scratch, dies with its controller."""
+    global _worker
+    # pebble's Python-level handlers wait for the running calculation to return; scancel and the
+    # time limit must not.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with, args=(setup.controller_pid,), daemon=True).start()
+    scratch = setup.scratch / str(os.getpid())
+    scratch.mkdir(parents=True, exist_ok=True)
+    for variable in ("TMPDIR", "PYSCF_TMPDIR"):
+        os.environ[variable] = str(scratch)
+    tempfile.tempdir = str(scratch)
+    _worker = _Worker(setup)
+
+
+def label_one(structure: Mapping[str, Any], repeated: bool) -> Outcome:
+    """Label one row of ``structures``: a calculation that fails is a failed row.
+
+    Args:
+        repeated: a worker died at this structure before.
+
+    Raises:
+        LabelStoreError: nothing can be recorded.
+    """
+    assert _worker is not None, "start_worker comes first"
+    if stop_file(_worker.setup).exists():
+        return Outcome(structure["structure_id"], "withdrawn")
+    try:
+        return _worker.label(structure, repeated)
+    except OSError as error:
+        raise LabelStoreError(f"label store {_worker.setup.store}: {error}") from error
+
+
+def computed_row(
+    structure: Mapping[str, Any], setup: WorkerSetup, engine_version: str
+) -> dict[str, Any]:
+    """The calculation, and its ``labels`` row whatever came of it."""
+    attempt_id = new_attempt_id()
+    started = time.perf_counter()
+    try:
+        label = setup.compute(atoms_from_row(structure), setup.level)
+        result = {"status": "ok", **label_columns(label)}
+    except CalculationError as error:
+        result = failed_columns(error.kind, error.message)
+    except Exception as error:
+        result = failed_columns("engine_error", f"{type(error).__name__}: {error}")
+    return {
+        **row_columns(structure, setup.level, setup.level_id, attempt_id, engine_version),
+        **result,
+        "wall_s": time.perf_counter() - started,
+    }
+
+
+def row_columns(
+    structure: Mapping[str, Any], level: Level, level_id: str, attempt_id: str, version: str
+) -> dict[str, Any]:
+    """The columns of a ``labels`` row that do not depend on how the calculation ended."""
+    return {
+        "structure_id": structure["structure_id"],
+        "level_id": level_id,
+        "attempt_id": attempt_id,
+        "recovery_step": 0,
+        "engine": level.engine,
+        "engine_version": version,
+        "cores": 1,
+        "valence_electrons": valence_electrons(structure["numbers"]),
+    }
+
+
+def failed_columns(kind: str, message: str) -> dict[str, Any]:
+    """The columns of a row without a label."""
+    return {"status": "failed", "error_kind": kind, "error_message": message[:MESSAGE_LENGTH]}
+
+
+def label_columns(label: Label) -> dict[str, Any]:
+    """A label as plain values, vectors flat.
+
+    Raises:
+        CalculationError: a number is not finite; an engine that says so did not succeed.
+    """
+    columns: dict[str, Any] = {"recovery_step": int(label.recovery_step)}
+    for name in ("energy_ev", "dispersion_energy_ev", "homo_ev", "lumo_ev", "spin_square"):
+        value = getattr(label, name)
+        columns[name] = None if value is None else float(value)
+    for name in (
+        "forces_ev_per_angstrom",
+        "stress_ev_per_angstrom3",
+        "dipole_e_angstrom",
+        "final_positions_angstrom",
+    ):
+        value = getattr(label, name)
+        columns[name] = None if value is None else np.asarray(value, float).ravel().tolist()
+    for name, value in columns.items():
+        if value is not None and not np.isfinite(value).all():
+            raise CalculationError("engine_error", f"{name} is not a finite number")
+    return columns
+
+
+def _die_with(controller_pid: int) -> None:
+    """End this process soon after its controller: an orphan would compute for nobody."""
+    while os.getppid() == controller_pid:
+        time.sleep(PARENT_WATCH_S)
+    os._exit(1)
