@@ -1,0 +1,145 @@
+"""Is the spread the error? Pure functions of arrays; no model, no table.
+
+Everything here takes errors (prediction minus truth) and predicted standard deviations of the same
+unit, one entry a value; ``groups`` say which entries are not independent of each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+
+STD_FLOOR_SHARE = 1e-3
+"""A standard deviation below this share of the set's root mean square counts as that."""
+
+
+def floored(stds: np.ndarray) -> np.ndarray:
+    """(n,) standard deviations, none so small that one value decides a ratio of millions."""
+    stds = np.asarray(stds, dtype=np.float64)
+    if stds.size == 0:
+        return stds
+    scale = math.sqrt(float(np.mean(stds**2)))
+    return np.maximum(stds, max(STD_FLOOR_SHARE * scale, np.finfo(float).tiny))
+
+
+def fit_scale(errors: np.ndarray, stds: np.ndarray) -> float:
+    """The ``s`` by which spreads are multiplied: ``sqrt(mean((error / std)^2))``.
+
+    The maximum-likelihood factor for normal errors ("variance scaling", Levi, Gispan, Giladi,
+    Fetaya, Sensors 22, 5540 (2022)).
+
+    Raises:
+        ValueError: nothing to fit on, or a spread that is zero throughout with errors that are not.
+    """
+    errors, stds = _pair(errors, stds)
+    if errors.size == 0:
+        raise ValueError("no calibration value to fit a scale on")
+    if not np.any(stds > 0):
+        raise ValueError("every predicted standard deviation is zero: no scale can calibrate it")
+    return math.sqrt(float(np.mean((errors / floored(stds)) ** 2)))
+
+
+def conformal_quantile(scores: np.ndarray, level: float) -> float:
+    """Split-conformal quantile: the ``ceil((n + 1) level)``-th smallest score, inf when n is short.
+
+    An exchangeable new score lies at or below it with probability at least ``level`` (Vovk,
+    Gammerman, Shafer, Algorithmic Learning in a Random World, 2005; Lei et al., J. Am. Stat. Assoc.
+    113, 1094 (2018)).
+
+    Args:
+        scores: (n,) nonconformity scores, e.g. ``|error| / std``.
+        level: wanted coverage, in (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level {level} is not between 0 and 1")
+    scores = np.sort(np.asarray(scores, dtype=np.float64))
+    # The small slack keeps (n + 1) * level = 19.000000000000004 from asking for the 20th.
+    rank = math.ceil((len(scores) + 1) * level - 1e-9)
+    return float(scores[rank - 1]) if rank <= len(scores) else math.inf
+
+
+def coverage_with_interval(
+    errors: np.ndarray, half_widths: np.ndarray, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Share of ``|error| <= half_width`` and its Clopper-Pearson interval.
+
+    Exact for independent entries (Clopper, Pearson, Biometrika 26, 404 (1934)); entries of one
+    group are not, so reduce them to one a group, or use :func:`group_bootstrap` on the hits.
+
+    Returns:
+        share, low, high; ``nan, 0, 1`` for no entry.
+    """
+    errors, half_widths = _pair(errors, half_widths)
+    n, hits = errors.size, int(np.sum(np.abs(errors) <= half_widths))
+    if n == 0:
+        return math.nan, 0.0, 1.0
+    tail = (1 - confidence) / 2
+    low = float(stats.beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
+    high = float(stats.beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
+    return hits / n, low, high
+
+
+def mean_absolute(values: np.ndarray) -> float:
+    """Mean absolute value."""
+    return float(np.mean(np.abs(values)))
+
+
+def root_mean_square(values: np.ndarray) -> float:
+    """Root mean square."""
+    return math.sqrt(float(np.mean(np.square(values))))
+
+
+def group_bootstrap(
+    values: np.ndarray,
+    groups: np.ndarray,
+    seed: int,
+    statistic: Callable[[np.ndarray], float] = lambda values: float(np.mean(values)),
+    confidence: float = 0.95,
+    samples: int = 1000,
+) -> tuple[float, float, float]:
+    """A statistic and its percentile interval, groups drawn with replacement.
+
+    The cluster bootstrap (Davison, Hinkley, Bootstrap Methods and their Application, 1997, 3.8):
+    couples, not structures, are the independent draws. With one group there is no interval to be
+    had: infinite ends.
+
+    Args:
+        values: (n,) entries; groups: (n,) names.
+
+    Returns:
+        statistic, low, high; ``nan, -inf, inf`` for no entry.
+    """
+    values, groups = np.asarray(values), np.asarray(groups)
+    if values.size == 0:
+        return math.nan, -math.inf, math.inf
+    names, index = np.unique(groups, return_inverse=True)
+    if len(names) == 1:
+        return statistic(values), -math.inf, math.inf
+    members = [values[index == g] for g in range(len(names))]
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(names), size=(samples, len(names)))
+    found = [statistic(np.concatenate([members[g] for g in draw])) for draw in draws]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return statistic(values), float(low), float(high)
+
+
+def rank_correlation(errors: np.ndarray, stds: np.ndarray) -> float:
+    """Spearman's rank correlation of ``|error|`` with the spread, ties averaged; nan if undefined.
+
+    For a perfectly calibrated normal spread it is well below 1: errors are random draws.
+    """
+    errors, stds = _pair(errors, stds)
+    if errors.size < 3 or np.ptp(np.abs(errors)) == 0 or np.ptp(stds) == 0:
+        return math.nan
+    return float(stats.spearmanr(np.abs(errors), stds).statistic)
+
+
+def _pair(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    first, second = np.asarray(first, np.float64).ravel(), np.asarray(second, np.float64).ravel()
+    if first.shape != second.shape:
+        raise ValueError(f"{first.size} values and {second.size}: they must be paired")
+    return first, second

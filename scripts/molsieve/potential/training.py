@@ -1,0 +1,375 @@
+"""Training of one member: energies, forces, and energy differences inside a group.
+
+An objective such as a redox potential is a difference of energies, where a few meV an atom add up
+to volts: the third term of the loss acts on the differences between the relaxed structures of a
+group, so what both share cancels as it does in the objective.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from molsieve import campaign
+from molsieve.campaign import CampaignError
+from molsieve.potential import storage
+from molsieve.potential.baseline import element_counts, fit_baseline
+from molsieve.potential.graphs import GraphBatch, GraphSet
+from molsieve.potential.model import Architecture, EnergyModel, energies_and_forces
+from molsieve.potential.optimiser import FlatAdam, cosine_rate
+
+CHECKPOINT_EPOCHS = 5
+# Errors that count 1 in the loss at weight 1, so that weights of 1 are a fair start for molecules.
+ENERGY_UNIT_EV_PER_ATOM = 0.01
+FORCE_UNIT_EV_PER_ANGSTROM = 0.1
+DIFFERENCE_UNIT_EV = 0.1
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A split in memory.
+
+    Attributes:
+        graphs: S structures.
+        units: lists of structure indices that stay in one batch: the relaxed structures of a group
+            together, any other structure alone.
+        groups: (S,) the group each structure is of.
+        relaxed: (S,) bool, takes part in differences.
+    """
+
+    graphs: GraphSet
+    units: list[list[int]]
+    groups: np.ndarray
+    relaxed: np.ndarray
+
+    @classmethod
+    def from_tables(
+        cls,
+        dataset: pd.DataFrame,
+        structures: pd.DataFrame,
+        labels: pd.DataFrame,
+        cutoff_angstrom: float,
+        device: str,
+    ) -> TrainingData:
+        """The rows of ``dataset``, sorted by structure, with their structures and labels."""
+        rows = dataset.sort_values("structure_id")
+        structures = structures.drop_duplicates("structure_id").set_index("structure_id")
+        structures = structures.loc[list(rows["structure_id"])].reset_index()
+        graphs = GraphSet.from_tables(structures, labels, cutoff_angstrom, device)
+        groups = rows["group"].to_numpy(str)
+        relaxed = (structures["origin"] == "relaxed").to_numpy(bool)
+        units = [[int(i)] for i in np.flatnonzero(~relaxed)]
+        for group in sorted(set(groups[relaxed])):
+            units.append(np.flatnonzero(relaxed & (groups == group)).tolist())
+        return cls(graphs, units, groups, relaxed)
+
+    def draw(self, rng: np.random.Generator | None) -> list[list[int]]:
+        """Units of groups drawn with replacement (a bootstrap by group); all of them for None."""
+        if rng is None:
+            return self.units
+        names = np.unique(self.groups)
+        drawn = rng.choice(names, size=len(names), replace=True)
+        times = dict(zip(*np.unique(drawn, return_counts=True), strict=True))
+        return [u for u in self.units for _ in range(times.get(self.groups[u[0]], 0))]
+
+
+def batches(
+    units: list[list[int]], batch_size: int, rng: np.random.Generator | None
+) -> list[tuple[Tensor, Tensor]]:
+    """Batches of structure indices (S,) and unit numbers (S,), shuffled by ``rng`` if given."""
+    order = range(len(units)) if rng is None else rng.permutation(len(units))
+    found: list[tuple[Tensor, Tensor]] = []
+    indices: list[int] = []
+    owners: list[int] = []
+    for number, position in enumerate(order):
+        unit = units[position]
+        indices += unit
+        owners += [number] * len(unit)
+        if len(indices) >= batch_size or number == len(units) - 1:
+            owner = torch.unique(torch.tensor(owners), return_inverse=True)[1]
+            found.append((torch.tensor(indices), owner))
+            indices, owners = [], []
+    return found
+
+
+def loss_terms(
+    energies: Tensor, forces: Tensor, graph: GraphBatch, unit: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean squared errors of energy per atom, force component and difference, in their units.
+
+    The difference term of a unit of k structures is the mean over its pairs of the squared error of
+    ``E_a - E_b``, which is ``2 k / (k - 1)`` times the variance of the errors; averaged over the
+    units with at least two structures, 0 where there are none.
+
+    Args:
+        energies: (S,) eV; forces: (N, 3) eV/Å; unit: (S,) as from :func:`batches`.
+    """
+    assert graph.energy_ev is not None and graph.forces_ev_per_angstrom is not None
+    error = (energies - graph.energy_ev).to(forces.dtype)
+    atoms = torch.bincount(graph.structure, minlength=len(error))
+    energy = (error / atoms / ENERGY_UNIT_EV_PER_ATOM).square().mean()
+    force = ((forces - graph.forces_ev_per_angstrom) / FORCE_UNIT_EV_PER_ANGSTROM).square().mean()
+    size = torch.bincount(unit)
+    paired = size > 1
+    if not bool(paired.any()):
+        return energy, force, energy.new_zeros(())
+    mean = error.new_zeros(len(size)).index_add(0, unit, error) / size
+    deviation = (error - mean.index_select(0, unit)) / DIFFERENCE_UNIT_EV
+    squared = error.new_zeros(len(size)).index_add(0, unit, deviation.square())
+    return energy, force, (2 * squared[paired] / (size[paired] - 1)).mean()
+
+
+def train_member(
+    dataset: pd.DataFrame,
+    structures: pd.DataFrame,
+    labels: pd.DataFrame,
+    atom_energies_ev: Mapping[int, float],
+    settings: campaign.Potential,
+    level_id: str,
+    seed: int,
+    member: int,
+    folder: Path,
+    previous: Path | None = None,
+    threads: int = 1,
+    stop_after_epochs: int | None = None,
+) -> dict[str, Any]:
+    """Train one member and write ``model.pt`` and ``model.json`` into ``folder``.
+
+    Deterministic for a seed, a member and a number of threads. A checkpoint in the folder, left by
+    a killed run of the same data and settings, is resumed; the result is that of one run.
+
+    Args:
+        dataset, structures, labels: tables of these contracts; the splits ``train`` (fitted,
+            bootstrapped by group) and ``validation`` (early stopping) are used.
+        atom_energies_ev: energy of a free atom at the level by atomic number.
+        previous: a folder with a member of the last round to start from, same architecture.
+        stop_after_epochs: leave after this many epochs as a kill would (tests).
+
+    Returns:
+        ``epochs``, ``best_epoch``, ``validation_loss``, ``structures``, ``groups``, ``wall_s``.
+
+    Raises:
+        CampaignError: nothing to train on; mixed charges or multiplicities without the electronic
+            embedding; no GPU; a ``previous`` member of another architecture.
+    """
+    started = time.monotonic()
+    torch.set_num_threads(threads)
+    device = training_device(settings)
+    rows = dataset[dataset["level_id"] == level_id]
+    labels = labels[labels["level_id"] == level_id]
+    splits = [rows[rows["split"] == name] for name in ("train", "validation")]
+    if splits[0].empty:
+        raise CampaignError(f"no labelled structure to train on at level {level_id}")
+    states = check_states(structures, pd.concat(splits), settings)
+    train, validation = (
+        TrainingData.from_tables(split, structures, labels, settings.cutoff_angstrom, device)
+        if len(split)
+        else None
+        for split in splits
+    )
+    assert train is not None
+    model = initial_model(train.graphs, atom_energies_ev, settings, seed, member, device, previous)
+    run = TrainingRun(model, train, validation, settings, seed, member, Path(folder))
+    finished = run.fit(stop_after_epochs)
+    summary = {
+        "epochs": run.epoch,
+        "best_epoch": run.best_epoch,
+        "validation_loss": run.best_loss,
+        "structures": len(train.graphs),
+        "groups": len(set(train.groups)),
+    }
+    if finished:
+        elements = sorted(set(train.graphs.data.numbers.tolist()))
+        description = storage.describe(
+            Architecture.of(settings), elements, states, level_id, seed, member, model
+        )
+        description["training"] = {**summary, "history": run.history}
+        description["settings"] = settings.model_dump(mode="json")
+        storage.save_member(model, description, Path(folder))
+        storage.remove_checkpoint(Path(folder))
+    return {**summary, "wall_s": time.monotonic() - started}
+
+
+def training_device(settings: campaign.Potential) -> str:
+    """``cpu`` or ``cuda``.
+
+    Raises:
+        CampaignError: ``device: gpu`` on a machine without one.
+    """
+    if settings.device == "cpu":
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise CampaignError("potential.device: gpu, but torch sees no GPU on this machine")
+    return "cuda"
+
+
+def check_states(
+    structures: pd.DataFrame, rows: pd.DataFrame, settings: campaign.Potential
+) -> list[list[int]]:
+    """The (charge, multiplicity) pairs of the training data, sorted.
+
+    Raises:
+        CampaignError: several of them and no electronic embedding to tell them apart.
+    """
+    used = structures[structures["structure_id"].isin(rows["structure_id"])]
+    pairs = used[["charge_e", "multiplicity"]].drop_duplicates().to_numpy(int).tolist()
+    if len(pairs) > 1 and not settings.electronic_embedding:
+        raise CampaignError(
+            "potential.electronic_embedding: false, but the training data mix (charge, "
+            f"multiplicity) {sorted(tuple(p) for p in pairs)}; set it to true"
+        )
+    return sorted(pairs)
+
+
+def initial_model(
+    graphs: GraphSet,
+    atom_energies_ev: Mapping[int, float],
+    settings: campaign.Potential,
+    seed: int,
+    member: int,
+    device: str,
+    previous: Path | None,
+) -> EnergyModel:
+    """A seeded model with the baseline and the scale of the training set.
+
+    The scale is the root mean square force component, so that the network's outputs are of order 1.
+    """
+    architecture = Architecture.of(settings)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(_rng(seed, member, 0).integers(2**62)))
+        model = EnergyModel(architecture)
+    data = graphs.data
+    assert data.energy_ev is not None and data.forces_ev_per_angstrom is not None
+    numbers = np.split(data.numbers.cpu().numpy(), np.cumsum(graphs.sizes.cpu().numpy())[:-1])
+    elements = sorted(set(data.numbers.tolist()))
+    counts = element_counts(numbers, elements)
+    baseline = fit_baseline(counts, data.energy_ev.cpu().numpy(), elements, atom_energies_ev)
+    if previous is not None:
+        storage.warm_start(model, architecture, previous)
+    model.baseline_ev.zero_()
+    model.baseline_ev[elements] = torch.from_numpy(baseline)
+    model.scale_ev.fill_(max(float(data.forces_ev_per_angstrom.square().mean().sqrt()), 1e-3))
+    return model.to(device)
+
+
+def _rng(seed: int, member: int, *stream: int) -> np.random.Generator:
+    return np.random.default_rng([seed, member, *stream])
+
+
+class TrainingRun:
+    """The state of one training between its first and its last epoch."""
+
+    def __init__(
+        self,
+        model: EnergyModel,
+        train: TrainingData,
+        validation: TrainingData | None,
+        settings: campaign.Potential,
+        seed: int,
+        member: int,
+        folder: Path,
+    ):
+        self.model, self.train, self.validation = model, train, validation
+        self.settings, self.seed, self.member, self.folder = settings, seed, member, folder
+        self.units = train.draw(_rng(seed, member, 1) if settings.bootstrap else None)
+        self.optimiser = FlatAdam(model, settings.ema_decay)
+        self.best = self.optimiser.average.clone()
+        self.best_loss, self.best_epoch, self.epoch = float("inf"), 0, 0
+        self.history: list[list[float]] = []
+
+    def fit(self, stop_after_epochs: int | None = None) -> bool:
+        """Train to the end, resuming a checkpoint; the model is left with the best averages."""
+        # Gaussians far from their centre are denormal numbers, at which a core works half as fast.
+        torch.set_flush_denormal(True)
+        identity = storage.run_identity(
+            self.settings, self.seed, self.member, self.train.graphs, self.optimiser.weights
+        )
+        self._restore(storage.read_checkpoint(self.folder, identity))
+        while not self._over():
+            if stop_after_epochs is not None and self.epoch >= stop_after_epochs:
+                return False
+            self._one_epoch()
+            if self.epoch % CHECKPOINT_EPOCHS == 0:
+                storage.write_checkpoint(self.folder, identity, self._state())
+        self.optimiser.use(self.best)
+        return True
+
+    def _over(self) -> bool:
+        waited = self.epoch - self.best_epoch
+        return self.epoch >= self.settings.max_epochs or waited >= self.settings.patience_epochs
+
+    def _one_epoch(self) -> None:
+        rng = _rng(self.seed, self.member, 2, self.epoch)
+        steps = batches(self.units, self.settings.batch_size, rng)
+        self.optimiser.use(self.optimiser.weights)
+        total = 0.0
+        for number, (indices, unit) in enumerate(steps):
+            progress = (self.epoch + number / len(steps)) / self.settings.max_epochs
+            loss = self._loss(self.train.graphs, indices, unit, create_graph=True)
+            self.optimiser.step(loss, cosine_rate(self.settings.learning_rate, progress))
+            total += float(loss.detach()) * len(indices)
+        if not math.isfinite(total):
+            raise CampaignError(
+                f"member {self.member} diverged in epoch {self.epoch + 1} (loss {total}): lower "
+                f"potential.learning_rate ({self.settings.learning_rate}) or look for labels with "
+                "energies or forces that are not numbers"
+            )
+        self.epoch += 1
+        train_loss = total / sum(len(u) for u in self.units)
+        validation_loss = self.validation_loss()
+        if validation_loss is None or validation_loss < self.best_loss:
+            self.best_loss = train_loss if validation_loss is None else validation_loss
+            self.best_epoch = self.epoch
+            self.best.copy_(self.optimiser.average)
+        record = [train_loss] if validation_loss is None else [train_loss, validation_loss]
+        self.history.append(record)
+
+    def validation_loss(self) -> float | None:
+        """Loss of the averaged weights on the validation split; None where it is empty."""
+        if self.validation is None:
+            return None
+        self.optimiser.use(self.optimiser.average)
+        total = 0.0
+        for indices, unit in batches(self.validation.units, 64, None):
+            loss = self._loss(self.validation.graphs, indices, unit, create_graph=False)
+            total += float(loss.detach()) * len(indices)
+        return total / len(self.validation.graphs)
+
+    def _loss(self, graphs: GraphSet, indices: Tensor, unit: Tensor, create_graph: bool) -> Tensor:
+        device = graphs.sizes.device
+        graph = graphs.batch(indices.to(device))
+        energies, forces = energies_and_forces(self.model, graph, create_graph)
+        energy, force, difference = loss_terms(energies, forces, graph, unit.to(device))
+        weights = self.settings
+        return (
+            weights.energy_weight * energy
+            + weights.force_weight * force
+            + weights.difference_weight * difference
+        )
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **self.optimiser.state(),
+            "best": self.best,
+            "best_loss": self.best_loss,
+            "best_epoch": self.best_epoch,
+            "epoch": self.epoch,
+            "history": self.history,
+        }
+
+    def _restore(self, state: dict[str, Any] | None) -> None:
+        if state is None:
+            return
+        self.optimiser.restore(state)
+        self.best.copy_(state["best"])
+        self.best_loss, self.best_epoch = float(state["best_loss"]), int(state["best_epoch"])
+        self.epoch, self.history = int(state["epoch"]), list(state["history"])

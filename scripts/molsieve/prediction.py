@@ -1,0 +1,303 @@
+"""The committee's word on every candidate: relax its species, evaluate the objective, say how sure.
+
+A candidate is ``in_domain`` when all of these hold, else ``reason`` names the first that does not:
+its elements were all seen in training; the relaxation of each species stayed finite and ended
+within ``CONVERGED_ENOUGH`` times the force threshold; no bond broke or formed on the way; the
+members' spread is not above ``std_raw_limit`` of the calibration (beyond it nothing was tested).
+Every accepted candidate gets exactly one row; one without a geometry or without a finite energy
+is ``failed``, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase
+import numpy as np
+import pandas as pd
+from ase.data import chemical_symbols
+
+from molsieve.campaign import Prediction, digest
+from molsieve.chem.connectivity import bonds_of_geometry, describe_change
+from molsieve.chem.identities import atoms_from_row, structure_row
+from molsieve.objective import mean_and_spread, member_values, objective_name, species_roles
+from molsieve.potential.committee import Committee
+from molsieve.potential.graphs import AtomsBatch
+from molsieve.relax import relax_batch
+from molsieve.tables import write_table
+
+CONVERGED_ENOUGH = 4.0
+"""Residual force a prediction may have, in units of the threshold; 0.2 eV/Å on a bond is 1 meV."""
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """What the committee made of one structure.
+
+    Attributes:
+        atoms: at the committee's minimum.
+        energies_ev: (M,) there; energies_given_ev: (M,) at the geometry that was given.
+        steps: committee calls after the first.
+        reason: why it is out of the domain, None if it is not.
+    """
+
+    atoms: ase.Atoms
+    energies_ev: np.ndarray
+    energies_given_ev: np.ndarray
+    steps: int
+    reason: str | None
+
+
+def predict_candidates(
+    candidates: pd.DataFrame,
+    species: pd.DataFrame,
+    structures: pd.DataFrame,
+    committee: Committee,
+    domain: str,
+    calibration: Mapping[str, Any],
+    level_calibration: Mapping[str, Any],
+    settings: Prediction,
+    shard: int,
+    shards: int,
+    round: int,
+    level_id: str,
+    predictions_out: Path,
+    structures_out: Path,
+    campaign: str = "",
+) -> dict[str, int]:
+    """Predict the objective of one shard's candidates; write ``predictions`` and their minima.
+
+    Args:
+        candidates, species, structures: of the whole campaign; structures hold the built, relaxed
+            geometries (origin "relaxed").
+        calibration: the round's ``evaluation/calibration.json``.
+        level_calibration: the level's ``calibration.json``.
+        predictions_out: ``predictions``, sorted by candidate.
+        structures_out: ``structures``, origin "relaxed", parent the built structure.
+
+    Returns:
+        Counts: candidates, failed, out_of_domain.
+    """
+    accepted = candidates.loc[candidates["status"] == "accepted", "candidate_id"]
+    ids = sorted(c for c in set(accepted) if prediction_shard(c, shards) == shard)
+    built = built_geometries(ids, structures, species_roles(domain))
+    minima = relax_structures(built, committee, settings)
+    rows = predicted_rows(ids, built, minima, domain, calibration, level_calibration)
+    failures = _build_failures(species)
+    for row in rows:
+        if row["status"] == "failed" and row["candidate_id"] in failures:
+            row["reason"] = failures[row["candidate_id"]]
+        row |= {"round": round, "level_id": level_id}
+    write_table(rows, "predictions", predictions_out, campaign)
+    protocol = digest(["committee minimum", level_id, round, settings.model_dump(mode="json")])
+    write_table(minimum_rows(built, minima, protocol), "structures", structures_out, campaign)
+    return {
+        "candidates": len(rows),
+        "failed": sum(row["status"] == "failed" for row in rows),
+        "out_of_domain": sum(not row["in_domain"] for row in rows),
+    }
+
+
+def prediction_shard(candidate_id: str, shards: int) -> int:
+    """The shard of a candidate: a hash of its identity, so it never moves while shards stay."""
+    return int(digest(["prediction shard", candidate_id]), 16) % shards
+
+
+def built_geometries(
+    candidate_ids: Iterable[str], structures: pd.DataFrame, roles: tuple[str, ...]
+) -> pd.DataFrame:
+    """The relaxed built structure of each role of each candidate: the lowest conformer number."""
+    chosen = structures[
+        structures["candidate_id"].isin(list(candidate_ids))
+        & structures["role"].isin(roles)
+        & (structures["origin"] == "relaxed")
+    ]
+    order = ["candidate_id", "role", "conformer", "structure_id"]
+    chosen = chosen.sort_values(order).drop_duplicates(["candidate_id", "role"])
+    return chosen.reset_index(drop=True)
+
+
+def relax_structures(
+    structures: pd.DataFrame, committee: Committee, settings: Prediction
+) -> dict[str, Minimum]:
+    """structure_id → the committee's minimum, each distinct structure relaxed once.
+
+    Structures of like size share a batch, so little of a batch is padding.
+    """
+    unique = structures.drop_duplicates("structure_id")
+    size = unique["numbers"].map(len)
+    unique = unique.assign(_size=size).sort_values(["_size", "structure_id"])
+    minima: dict[str, Minimum] = {}
+    for first in range(0, len(unique), settings.batch_size):
+        part = unique.iloc[first : first + settings.batch_size]
+        atoms = [atoms_from_row(row) for row in part.to_dict("records")]
+        found = _relax(atoms, committee, settings)
+        minima |= dict(zip(part["structure_id"], found, strict=True))
+    return minima
+
+
+def _relax(given: list[ase.Atoms], committee: Committee, settings: Prediction) -> list[Minimum]:
+    batch = AtomsBatch.from_atoms(given).to(committee.device)
+    limit = settings.fmax_ev_per_angstrom
+    result = relax_batch(committee, batch, limit, settings.max_steps)
+    energies, start = result.energies.cpu().numpy(), result.energies_start.cpu().numpy()
+    positions, owner = result.positions.cpu().numpy(), batch.structure.cpu().numpy()
+    seen = set(committee.elements)
+    minima = []
+    for s, atoms in enumerate(given):
+        moved = atoms.copy()
+        moved.positions = positions[owner == s]
+        reason = _unseen(atoms, seen)
+        if reason is None and bool(result.failed[s]):
+            reason = "the relaxation failed"
+        if reason is None and settings.max_steps > 0:
+            reason = _unconverged(float(result.forces_max[s]), limit)
+            reason = reason or _rearranged(atoms, moved)
+        minima.append(Minimum(moved, energies[:, s], start[:, s], int(result.steps[s]), reason))
+    return minima
+
+
+def _unseen(atoms: ase.Atoms, seen: set[int]) -> str | None:
+    new = sorted(set(atoms.numbers.tolist()) - seen)
+    symbols = ", ".join(chemical_symbols[z] for z in new)
+    return f"element never seen in training: {symbols}" if new else None
+
+
+def _unconverged(force: float, limit: float) -> str | None:
+    return f"not relaxed: {force:.2f} eV/Å left" if force > CONVERGED_ENOUGH * limit else None
+
+
+def _rearranged(before: ase.Atoms, after: ase.Atoms) -> str | None:
+    change = describe_change(
+        bonds_of_geometry(before.numbers, before.positions),
+        bonds_of_geometry(after.numbers, after.positions),
+        before.get_chemical_symbols(),
+    )
+    return f"rearranged in relaxation: {change}" if change else None
+
+
+def predicted_rows(
+    candidate_ids: list[str],
+    built: pd.DataFrame,
+    minima: Mapping[str, Minimum],
+    domain: str,
+    calibration: Mapping[str, Any],
+    level_calibration: Mapping[str, Any],
+) -> list[dict]:
+    """One row a candidate, in the given order, less ``round`` and ``level_id``."""
+    name, unit = objective_name(domain)
+    roles = species_roles(domain)
+    found = role_minima(candidate_ids, built, minima, roles)
+    members = objective_members(found, domain, level_calibration)
+    mean, spread = mean_and_spread(members)
+    rows = []
+    for c, candidate in enumerate(candidate_ids):
+        row: dict[str, Any] = {"candidate_id": candidate, "objective": name, "unit": unit}
+        missing = [role for role in roles if found[c][role] is None]
+        if missing or not np.isfinite(members[:, c]).all():
+            why = f"no geometry: {', '.join(missing)}" if missing else "the energy is not finite"
+            rows.append({**row, "status": "failed", "in_domain": False, "reason": why})
+            continue
+        reason = _outside(found[c], float(spread[c]), calibration.get("std_raw_limit"), unit)
+        rows.append(
+            row
+            | {"status": "ok", "in_domain": reason is None, "reason": reason}
+            | {"members": members[:, c].tolist()}
+            | calibrated(float(mean[c]), float(spread[c]), calibration)
+        )
+    return rows
+
+
+def role_minima(
+    candidate_ids: list[str],
+    built: pd.DataFrame,
+    minima: Mapping[str, Minimum],
+    roles: tuple[str, ...],
+) -> list[dict[str, Minimum | None]]:
+    """For each candidate, role → its minimum, None where no geometry was built."""
+    keys = zip(built["candidate_id"], built["role"], strict=True)
+    structure = dict(zip(keys, built["structure_id"], strict=True))
+    return [
+        {role: minima.get(structure.get((c, role), "")) for role in roles} for c in candidate_ids
+    ]
+
+
+def objective_members(
+    found: list[dict[str, Minimum | None]],
+    domain: str,
+    level_calibration: Mapping[str, Any],
+    at_given_geometry: bool = False,
+) -> np.ndarray:
+    """(M, C) objective member by member; NaN where a species has no minimum."""
+    sizes = [len(m.energies_ev) for species in found for m in species.values() if m is not None]
+    energies = {
+        role: np.full((sizes[0] if sizes else 2, len(found)), np.nan)
+        for role in species_roles(domain)
+    }
+    for c, species in enumerate(found):
+        for role, minimum in species.items():
+            if minimum is not None:
+                values = minimum.energies_given_ev if at_given_geometry else minimum.energies_ev
+                energies[role][:, c] = values
+    return member_values(domain, energies, level_calibration)
+
+
+def calibrated(mean: float, std_raw: float, calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """mean, std_raw, std = scale · std_raw, and conformal intervals mean ± q · std_raw."""
+
+    def interval(quantile: float) -> list[float]:
+        return [mean - quantile * std_raw, mean + quantile * std_raw]
+
+    return {
+        "mean": mean,
+        "std_raw": std_raw,
+        "std": calibration["scale"] * std_raw,
+        "interval_68": interval(calibration["q68"]),
+        "interval_95": interval(calibration["q95"]),
+    }
+
+
+def _outside(
+    species: Mapping[str, Minimum | None], spread: float, limit: float | None, unit: str
+) -> str | None:
+    for role, minimum in species.items():
+        if minimum is not None and minimum.reason:
+            return f"{role}: {minimum.reason}"
+    if limit is not None and spread > limit:
+        return f"spread {spread:.3g} {unit} beyond the calibrated {limit:.3g} {unit}"
+    return None
+
+
+def minimum_rows(
+    built: pd.DataFrame, minima: Mapping[str, Minimum], geometry_protocol_id: str
+) -> list[dict]:
+    """``structures`` rows of the minima, one for each built row, parent the built structure."""
+    return [
+        structure_row(
+            minima[row["structure_id"]].atoms,
+            species_id=row["species_id"],
+            origin="relaxed",
+            geometry_protocol_id=geometry_protocol_id,
+            conformer=row["conformer"],
+            parent_structure_id=row["structure_id"],
+            candidate_id=row["candidate_id"],
+            role=row["role"],
+        )
+        for row in built.to_dict("records")
+        if np.isfinite(minima[row["structure_id"]].energies_ev).all()
+    ]
+
+
+def _build_failures(species: pd.DataFrame) -> dict[str, str]:
+    """candidate_id → which of its species could not be built, and why."""
+    failed = species[(species["status"] != "ok") & species["candidate_id"].notna()]
+    reasons: dict[str, list[str]] = {}
+    for row in failed.to_dict("records"):
+        told = [row[key] for key in ("error_kind", "error_message") if pd.notna(row[key])]
+        reasons.setdefault(row["candidate_id"], []).append(
+            f"{row['role']}: {told[0] if told else 'not built'}"
+        )
+    return {candidate: "; ".join(sorted(why)) for candidate, why in reasons.items()}
