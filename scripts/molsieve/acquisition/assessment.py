@@ -1,0 +1,248 @@
+"""The figures of a finished round. Knows neither limits nor thresholds: the verdict does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from molsieve.acquisition.objectives import domain_objective
+from molsieve.acquisition.pool import History, build_pool
+from molsieve.campaign import Section
+from molsieve.tables import write_json, write_table
+
+LARGEST_K = 100
+BOOTSTRAP_SAMPLES = 2000
+TABULATED_K = (1, 5, 10, 20, 50, 100)
+"""Which of the expected-missed figures go into the metrics table; the JSON holds all."""
+
+
+def assess_round(
+    round_number: int,
+    candidates: pd.DataFrame,
+    species: pd.DataFrame,
+    structures: pd.DataFrame,
+    predictions: pd.DataFrame,
+    selections: pd.DataFrame,
+    labels: pd.DataFrame,
+    labelled_values: pd.DataFrame,
+    objective: Section,
+    seed: int,
+    figures_out: Path,
+    metrics_out: Path,
+    evaluation: pd.DataFrame | None = None,
+    calibration: Mapping[str, Any] | None = None,
+    campaign: str = "",
+) -> dict[str, Any]:
+    """Write figures.json and the ``metrics`` of a round; return the figures.
+
+    The random-test error and the coverages judge what the committee said about the candidates that
+    were drawn at random and never trained on: predicted against labelled objective.
+
+    Args:
+        candidates, species, structures: of all shards; of the structures, the columns structure_id,
+            candidate_id, role, conformer, origin are read.
+        predictions: of this round, all shards.
+        selections: ``selection`` rows of rounds 0 to this one.
+        labels: a row (structure_id, status, error_kind) for each selected structure that has ended,
+            from the label store or the receipts.
+        labelled_values: (candidate_id, value) at the label level.
+        evaluation: the committee's own ``metrics`` of this round, carried over into the table.
+        calibration: the committee's calibration; ``scale`` and ``calibrated`` are carried over.
+    """
+    pool = build_pool(candidates, species, structures)
+    history = History.of(selections)
+    values = labelled_values.set_index("candidate_id")["value"]
+    ok = predictions.loc[(predictions["status"] == "ok") & predictions["mean"].notna()]
+    open_ids = pool.candidate_ids[history.may_train(pool) | history.may_be_held_out(pool)]
+    open_ids = open_ids[~np.isin(open_ids, values.index.tolist())]
+    n_accepted = int((candidates["status"] == "accepted").sum())
+    chosen = pd.Index(history.candidates)
+    figures: dict[str, Any] = {
+        "round": round_number,
+        "objective": domain_objective(objective).NAME,
+        "unit": domain_objective(objective).UNIT,
+        "n_candidates": n_accepted,
+        "n_structure_failed": n_accepted - len(pool),
+        "n_labelled_candidates": len(values),
+        "n_label_failed_candidates": int((~chosen.isin(values.index)).sum()),
+        "n_unlabelled": len(open_ids),
+        "n_selectable": int(np.isin(open_ids, ok["candidate_id"].tolist()).sum()),
+        "n_prediction_failed": len(predictions) - len(ok),
+        "n_out_of_domain": int((~ok["in_domain"].astype(bool)).sum()),
+        "mean_std": _number(ok["std"].astype(float).mean()),
+        "scale": None if calibration is None else calibration.get("scale"),
+        "calibrated": calibration is not None and bool(calibration.get("calibrated")),
+        **_label_counts(selections, labels, round_number),
+        **_best(values, objective),
+        "expected_missed": expected_missed(open_ids, ok, values, objective, len(pool)),
+        **random_test_figures(ok, values, selections, seed),
+    }
+    write_table(_metrics(figures, evaluation), "metrics", metrics_out, campaign)
+    write_json(figures, figures_out)
+    return figures
+
+
+def expected_missed(
+    open_ids: np.ndarray,
+    predictions: pd.DataFrame,
+    values: pd.Series,
+    objective: Section,
+    n_candidates: int,
+) -> list[float | None]:
+    """Expected number of unlabelled candidates that belong in the top k, for k = 1..100.
+
+    The sum over unlabelled candidates of P(utility > k-th best labelled utility), the value
+    normal about the prediction with its calibrated standard deviation: an upper bound, as at most k
+    belong there. A candidate that is out of the committee's domain, has no prediction or no spread
+    counts with at least k/N, the chance of a candidate nothing is known of. None where fewer than k
+    candidates are labelled.
+
+    Args:
+        open_ids: candidates that can still be labelled.
+        predictions: those with an ok prediction.
+        values: labelled value by candidate_id.
+        n_candidates: N.
+    """
+    domain = domain_objective(objective)
+    best = np.sort(domain.utility(values.to_numpy(float), objective))[::-1]
+    rows = predictions.drop_duplicates("candidate_id").set_index("candidate_id").reindex(open_ids)
+    mean = rows["mean"].to_numpy(float)
+    std = rows["std"].astype(float).to_numpy()
+    unknown = ~rows["in_domain"].fillna(False).astype(bool).to_numpy() | np.isnan(std)
+    missed: list[float | None] = []
+    for k in range(1, LARGEST_K + 1):
+        if k > len(best):
+            missed.append(None)
+            continue
+        p = np.nan_to_num(domain.probability_above(mean, std, float(best[k - 1]), objective))
+        missed.append(float(np.where(unknown, np.maximum(p, k / n_candidates), p).sum()))
+    return missed
+
+
+def random_test_figures(
+    predictions: pd.DataFrame, values: pd.Series, selections: pd.DataFrame, seed: int
+) -> dict[str, Any]:
+    """Errors and coverages on the random test candidates, each with a 95 % interval.
+
+    The error is over all of them, the coverages over those in the committee's domain, outside of
+    which the intervals claim nothing. The error's interval is a bootstrap over groups, the
+    coverages' are Wilson's score intervals.
+    """
+    test = selections.loc[selections["split"] == "test", ["candidate_id", "group"]]
+    rows = predictions.merge(test.drop_duplicates("candidate_id"), on="candidate_id")
+    rows = rows.loc[rows["candidate_id"].isin(values.index)].sort_values("candidate_id")
+    observed = values.reindex(rows["candidate_id"]).to_numpy(float)
+    errors = rows["mean"].to_numpy(float) - observed
+    figures: dict[str, Any] = {
+        "random_test_n": len(rows),
+        "random_test_mae": _number(np.abs(errors).mean()) if len(rows) else None,
+        "random_test_rmse": _number(np.sqrt((errors**2).mean())) if len(rows) else None,
+        "random_test_mae_interval": group_bootstrap(np.abs(errors), rows["group"].to_numpy(), seed),
+    }
+    in_domain = rows["in_domain"].astype(bool)
+    for level in (68, 95):
+        inside = [
+            bounds[0] <= value <= bounds[1]
+            for bounds, value, sound in zip(
+                rows[f"interval_{level}"], observed, in_domain, strict=True
+            )
+            if sound and bounds is not None and len(bounds) == 2
+        ]
+        figures[f"coverage_{level}"] = float(np.mean(inside)) if inside else None
+        figures[f"coverage_{level}_interval"] = wilson_interval(sum(inside), len(inside))
+        figures[f"coverage_{level}_n"] = len(inside)
+    return figures
+
+
+def group_bootstrap(values: np.ndarray, groups: np.ndarray, seed: int) -> list[float] | None:
+    """95 % interval of the mean of ``values`` (n,), groups resampled; None below two groups."""
+    names, member = np.unique(np.asarray(groups, str), return_inverse=True)
+    if len(names) < 2:
+        return None
+    sums, counts = np.bincount(member, values), np.bincount(member)
+    rng = np.random.default_rng([seed, len(names)])
+    drawn = rng.integers(len(names), size=(BOOTSTRAP_SAMPLES, len(names)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    return [float(q) for q in np.quantile(means, [0.025, 0.975])]
+
+
+def wilson_interval(successes: int, n: int) -> list[float] | None:
+    """95 % score interval of a share (Wilson, J. Am. Stat. Assoc. 22, 209 (1927)), or None."""
+    if n == 0:
+        return None
+    z = float(norm.ppf(0.975))
+    share, scale = successes / n, 1 + z**2 / n
+    centre = (share + z**2 / (2 * n)) / scale
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / scale
+    return [float(max(0.0, centre - half)), float(min(1.0, centre + half))]
+
+
+def _label_counts(
+    selections: pd.DataFrame, labels: pd.DataFrame, round_number: int
+) -> dict[str, Any]:
+    """What was spent: every selected structure counts, whether its label came or not."""
+    asked = selections.drop_duplicates("structure_id")
+    ended = labels.loc[labels["structure_id"].isin(asked["structure_id"])]
+    ended = ended.sort_values("status", key=lambda s: s != "ok").drop_duplicates("structure_id")
+    failed = ended.loc[ended["status"] != "ok"]
+    this_round = asked.loc[asked["round"] == round_number]
+    kinds = failed["error_kind"].fillna("unknown").value_counts()
+    return {
+        "labels_attempted_total": len(asked),
+        "labels_ok_total": int((ended["status"] == "ok").sum()),
+        "labels_failed_total": len(failed),
+        "labels_failed_by_kind": {str(k): int(n) for k, n in sorted(kinds.items())},
+        "labels_missing_total": len(asked) - len(ended),
+        "labels_this_round": len(this_round),
+        "labels_this_round_by_reason": {
+            str(k): int(n) for k, n in sorted(this_round["reason"].value_counts().items())
+        },
+    }
+
+
+def _best(values: pd.Series, objective: Section) -> dict[str, Any]:
+    """The best labelled candidate."""
+    if values.empty:
+        return {"best_candidate_id": None, "best_value": None}
+    ranked = domain_objective(objective).utility(values.to_numpy(float), objective)
+    place = int(np.argmax(ranked))
+    return {"best_candidate_id": values.index[place], "best_value": float(values.iloc[place])}
+
+
+def _metrics(figures: Mapping[str, Any], evaluation: pd.DataFrame | None) -> pd.DataFrame:
+    """The figures as ``metrics`` rows, below those of the committee's evaluation."""
+    unit, number = figures["unit"], figures["round"]
+    rows = [
+        ("test", f"random_test_{name}", unit, figures["random_test_n"],
+         figures[f"random_test_{name}"], figures.get(f"random_test_{name}_interval"))
+        for name in ("mae", "rmse")
+    ]  # fmt: skip
+    rows += [
+        ("test", f"random_test_coverage_{level}", "1", figures[f"coverage_{level}_n"],
+         figures[f"coverage_{level}"], figures[f"coverage_{level}_interval"])
+        for level in (68, 95)
+    ]  # fmt: skip
+    rows += [
+        ("unlabelled", f"expected_missed_top_{k}", "1", figures["n_unlabelled"],
+         figures["expected_missed"][k - 1], None)
+        for k in TABULATED_K
+    ]  # fmt: skip
+    rows += [
+        ("all", name, "1", figures["n_candidates"], float(value), None)
+        for name, value in figures.items()
+        if isinstance(value, int) and (name.startswith(("n_", "labels_")))
+    ]
+    rows.append(("labelled", "best_value", unit, figures["n_labelled_candidates"],
+                 figures["best_value"], None))  # fmt: skip
+    own = pd.DataFrame(rows, columns=["split", "name", "unit", "n", "value", "interval"])
+    own = own.assign(round=number).astype({"value": float})
+    return own if evaluation is None or evaluation.empty else pd.concat([evaluation, own])
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

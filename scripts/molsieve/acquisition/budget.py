@@ -1,0 +1,58 @@
+"""One labelling budget: what a candidate costs, and which share goes where. Counted in labels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from molsieve.campaign import Acquisition, CampaignError
+
+
+def round_labels(settings: Acquisition, round_number: int) -> int:
+    """Labels a round may ask for: ``seed_labels`` in round 0, ``batch_labels`` later."""
+    return settings.seed_labels if round_number == 0 else settings.batch_labels
+
+
+def attack_labels(settings: Acquisition, round_number: int) -> int:
+    """Labels kept for adversarial geometries; none in round 0, where there is no committee."""
+    return 0 if round_number == 0 else int(settings.attack.share * settings.batch_labels)
+
+
+def candidate_cost(species: np.ndarray, settings: Acquisition) -> np.ndarray:
+    """Labels of candidates of so many species (C,): relaxed structures and displaced copies."""
+    return species * (1 + settings.displaced_per_species)
+
+
+def random_candidates(settings: Acquisition, round_number: int, candidates: int) -> int:
+    """How many of a round's ``candidates`` are drawn at random for calibration and test.
+
+    Never fewer than one: a round without a fresh random candidate could not be judged.
+    """
+    share = settings.seed_random_share if round_number == 0 else settings.random_share
+    return min(candidates, max(1, round(share * candidates)))
+
+
+def affordable(costs: np.ndarray, labels: int) -> int:
+    """How many of the first candidates, each at its cost (C,), ``labels`` pays for."""
+    return int(np.searchsorted(np.cumsum(costs), labels, side="right"))
+
+
+def check_budget(settings: Acquisition, species: int) -> None:
+    """Refuse a budget that cannot pay for one candidate to learn from and one to judge by.
+
+    Args:
+        species: how many species a candidate has.
+
+    Raises:
+        CampaignError: seed_labels or batch_labels is too small.
+    """
+    cost = int(candidate_cost(np.array(species), settings))
+    for key, labels in (
+        ("seed_labels", settings.seed_labels),
+        ("batch_labels", settings.batch_labels - attack_labels(settings, 1)),
+    ):
+        if labels < 2 * cost:
+            raise CampaignError(
+                f"acquisition.{key}: {getattr(settings, key)} leaves {labels} for candidates; "
+                f"one costs {cost} ({species} species x (1 + displaced_per_species)) and a round "
+                f"needs two, one to learn from and one to judge by: at least {2 * cost}"
+            )

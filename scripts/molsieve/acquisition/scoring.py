@@ -1,0 +1,95 @@
+"""Predictions to acquisition scores, and scores to a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from molsieve.acquisition.diversity import pick_max_min
+from molsieve.acquisition.functions import FUNCTIONS
+from molsieve.acquisition.objectives import domain_objective
+from molsieve.campaign import Acquisition, Section
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Acquisition scores (E,) and the mean utilities (E,) that break their ties."""
+
+    scores: np.ndarray
+    means: np.ndarray
+
+
+def score_candidates(
+    predictions: pd.DataFrame,
+    labelled_values: np.ndarray,
+    objective: Section,
+    settings: Acquisition,
+    rng: np.random.Generator,
+) -> Scored:
+    """The acquisition function on E candidates.
+
+    The members' spread is stretched to the calibrated one. The utility's standard deviation is
+    taken to be the value's, which is exact for every monotonic objective.
+
+    Args:
+        predictions: E ok rows of ``predictions``.
+        labelled_values: (L,) the best of them is to be improved on; if there are none, the best
+            prediction is.
+    """
+    utility = domain_objective(objective).utility
+    values = predictions["mean"].to_numpy(float)
+    raw, calibrated = (predictions[c].to_numpy(float) for c in ("std_raw", "std"))
+    std = np.nan_to_num(np.where(np.isnan(calibrated), raw, calibrated))
+    mean = utility(values, objective)
+    members = utility(_calibrated_members(predictions, values, std), objective)
+    known = utility(labelled_values, objective) if len(labelled_values) else mean
+    best = float(np.nanmax(known)) if len(known) else 0.0
+    function = FUNCTIONS[settings.function]
+    return Scored(function(mean, std, members, best, settings, rng), mean)
+
+
+def pick_batch(
+    fingerprints: np.ndarray,
+    scored: Scored,
+    count: int,
+    starts: np.ndarray,
+    settings: Acquisition,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pick ``count`` of E candidates: the best scores, spread by max-min where the settings say so.
+
+    Ties in score go to the higher mean. ``diverse`` spreads over all candidates, and its score is
+    the distance; else the batch is spread within ``pool_factor`` times its size of best scores.
+
+    Args:
+        fingerprints: (E, W) packed; starts: (S, W) those of what has been chosen before.
+
+    Returns:
+        Indices (count,) in picking order, their scores (count,).
+    """
+    scores = scored.scores
+    order = np.lexsort((-scored.means, -scores))
+    order = order[np.isfinite(scores[order])]
+    if settings.function == "diverse":
+        picks, distances = pick_max_min(fingerprints[order], count, starts)
+        return order[picks], distances
+    if settings.diversity.method == "maxmin":
+        order = order[: int(np.ceil(settings.diversity.pool_factor * count))]
+        order = order[pick_max_min(fingerprints[order], count, starts)[0]]
+    return order[:count], scores[order[:count]]
+
+
+def _calibrated_members(rows: pd.DataFrame, values: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """(M, E) members' values about the mean, stretched by std / std_raw; the mean where unknown."""
+    told = [m if isinstance(m, list | np.ndarray) else [] for m in rows["members"]]
+    size = max(map(len, told), default=0) or 1
+    members = np.array(
+        [
+            np.asarray(m, float) if len(m) == size else np.full(size, value)
+            for m, value in zip(told, values, strict=True)
+        ]
+    ).reshape(len(rows), size)
+    raw = rows["std_raw"].to_numpy(float)
+    stretch = np.where(raw > 0, std / np.where(raw > 0, raw, 1.0), 1.0)
+    return (values[:, None] + (members - values[:, None]) * stretch[:, None]).T

@@ -1,0 +1,226 @@
+"""What a round labels: one budget for attacked geometries, random and acquired candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from molsieve.acquisition import budget
+from molsieve.acquisition.diversity import pick_max_min
+from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool
+from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
+from molsieve.campaign import Acquisition, Section
+from molsieve.chem.identities import atoms_from_row, structure_row
+from molsieve.tables import SCHEMAS, write_table
+
+RANDOM_STREAM, SEED_STREAM, FUNCTION_STREAM, DISPLACEMENT_STREAM = range(4)
+"""Independent streams of chance: drawing more from one does not change another."""
+
+
+@dataclass(frozen=True)
+class RoundSettings:
+    """The acquisition section in one round of one campaign."""
+
+    acquisition: Acquisition
+    number: int
+    seed: int
+
+    def rng(self, stream: int) -> np.random.Generator:
+        """Chance of this round for one purpose."""
+        return np.random.default_rng([self.seed, self.number, stream])
+
+
+def select_batch(
+    candidates: pd.DataFrame,
+    species: pd.DataFrame,
+    structures: pd.DataFrame,
+    settings: Acquisition,
+    objective: Section,
+    round_number: int,
+    seed: int,
+    previous_selections: pd.DataFrame,
+    predictions: pd.DataFrame | None,
+    attack_pool: pd.DataFrame | None,
+    labelled_values: pd.DataFrame | None,
+    selection_out: Path,
+    structures_out: Path,
+    campaign: str = "",
+) -> None:
+    """Choose the structures of a round; write ``selection`` and their ``structures``.
+
+    A candidate costs its species times (1 + displaced_per_species) labels. Random candidates, drawn
+    uniformly, feed calibration and test alternately and never training. Attacked geometries get
+    their share, in the order of their table. All that is left goes to candidates by the acquisition
+    function (round 0: a max-min seed). No candidate is chosen twice, no structure labelled twice.
+
+    Args:
+        candidates, species, structures: rows of all shards; only accepted candidates whose every
+            species has a relaxed structure can be chosen.
+        previous_selections: ``selection`` rows of all rounds before.
+        predictions: of the round before (None in round 0); a candidate without an ok prediction
+            cannot be chosen. Being out of domain does not exclude: its spread speaks for it.
+        attack_pool: ``structures`` rows of origin "attack", best first.
+        labelled_values: (candidate_id, value) so far; the best of them is the one to improve on.
+
+    Raises:
+        CampaignError: the budget cannot pay for two candidates.
+    """
+    this = RoundSettings(settings, round_number, seed)
+    pool = build_pool(candidates, species, structures)
+    if len(pool):
+        budget.check_budget(settings, int(pool.species_counts.max()))
+    known = _predictable(pool, predictions, this)
+    labels = budget.round_labels(settings, round_number)
+    history = History.of(previous_selections)
+    reserved = len(_attacks(attack_pool, history, budget.attack_labels(settings, round_number)))
+    drawn = _draw_random(pool, known, labels - reserved, history, this)
+    random = _candidate_rows(pool, drawn, "random", None, this)
+    random["split"] = _alternate_splits(random["group"], history)
+
+    history = History.of(_stack([previous_selections, random]))
+    attacks = _attacks(attack_pool, history, reserved)
+    left = labels - int(pool.costs(settings)[drawn].sum()) - len(attacks)
+    eligible = np.flatnonzero(history.may_train(pool) & known)
+    if predictions is None:
+        reason, scored = "seed", None
+    else:
+        reason = "acquired"
+        scored = _scores(pool, eligible, predictions, labelled_values, objective, this)
+    picks, scores = _picks(pool, eligible, left, history, scored, this)
+    acquired = _candidate_rows(pool, picks, reason, scores, this)
+
+    rows = _stack([random, acquired, attacks])
+    rows = rows.loc[~rows["structure_id"].isin(set(previous_selections["structure_id"]))]
+    rows = rows.drop_duplicates("structure_id").assign(round=round_number)
+    for name, path in (("selection", selection_out), ("structures", structures_out)):
+        write_table(rows.reindex(columns=SCHEMAS[name].names), name, path, campaign)
+
+
+def _predictable(pool: Pool, predictions: pd.DataFrame | None, this: RoundSettings) -> np.ndarray:
+    """(C,) candidates a round can choose: all in round 0, later those with an ok prediction."""
+    if (predictions is None) != (this.number == 0):
+        raise ValueError(f"round {this.number}: predictions of the round before go with rounds > 0")
+    if predictions is None:
+        return np.ones(len(pool), dtype=bool)
+    ok = (predictions["status"] == "ok") & predictions["mean"].notna()
+    return np.isin(pool.candidate_ids, predictions.loc[ok, "candidate_id"].tolist())
+
+
+def _draw_random(
+    pool: Pool, known: np.ndarray, labels: int, history: History, this: RoundSettings
+) -> np.ndarray:
+    """Indices of the candidates drawn uniformly for calibration and test."""
+    costs = pool.costs(this.acquisition)
+    may_be_held_out = history.may_be_held_out(pool) & known
+    any_use = may_be_held_out | (history.may_train(pool) & known)
+    candidates = budget.affordable(np.sort(costs[any_use]), labels)
+    count = budget.random_candidates(this.acquisition, this.number, candidates)
+    order = this.rng(RANDOM_STREAM).permutation(np.flatnonzero(may_be_held_out))[:count]
+    return order[: budget.affordable(costs[order], labels)]
+
+
+def _alternate_splits(groups: pd.Series, history: History) -> list[str]:
+    """A split a row: a known group keeps its own, new ones take calibration and test in turn."""
+    splits = dict(history.held_out_groups)
+    for group in groups:
+        splits.setdefault(group, HELD_OUT[len(splits) % len(HELD_OUT)])
+    return [splits[group] for group in groups]
+
+
+def _attacks(attack_pool: pd.DataFrame | None, history: History, count: int) -> pd.DataFrame:
+    """The first ``count`` attacked geometries that are new and of no held-out group."""
+    if attack_pool is None or attack_pool.empty or count == 0:
+        return _stack([])
+    group = attack_pool["candidate_id"].fillna(attack_pool["species_id"])
+    rows = attack_pool.assign(group=group, reason="attack").drop_duplicates("structure_id")
+    new = ~rows["structure_id"].isin(history.structures) & ~group.isin(history.held_out_groups)
+    return rows.loc[new.loc[rows.index]].head(count)
+
+
+def _scores(
+    pool: Pool,
+    eligible: np.ndarray,
+    predictions: pd.DataFrame,
+    labelled_values: pd.DataFrame | None,
+    objective: Section,
+    this: RoundSettings,
+) -> Scored:
+    """Acquisition scores of the eligible candidates."""
+    rows = predictions.drop_duplicates("candidate_id").set_index("candidate_id")
+    values = np.empty(0) if labelled_values is None else labelled_values["value"].to_numpy(float)
+    rng = this.rng(FUNCTION_STREAM)
+    rows = rows.loc[pool.candidate_ids[eligible]]
+    return score_candidates(rows, values, objective, this.acquisition, rng)
+
+
+def _picks(
+    pool: Pool,
+    eligible: np.ndarray,
+    labels: int,
+    history: History,
+    scored: Scored | None,
+    this: RoundSettings,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the candidates that ``labels`` pays for, in picking order, and their scores.
+
+    Spread over chemical space from what has been chosen already; without scores by that alone.
+    """
+    costs = pool.costs(this.acquisition)[eligible]
+    count = budget.affordable(np.sort(costs), labels)
+    starts = pool.fingerprints[np.isin(pool.candidate_ids, list(history.candidates))]
+    fingerprints = pool.fingerprints[eligible]
+    if scored is None:
+        first = int(this.rng(SEED_STREAM).integers(max(1, len(eligible))))
+        picks, scores = pick_max_min(fingerprints, count, starts, first)
+    else:
+        picks, scores = pick_batch(fingerprints, scored, count, starts, this.acquisition)
+    paid = budget.affordable(costs[picks], labels)
+    return eligible[picks[:paid]], scores[:paid]
+
+
+def _candidate_rows(
+    pool: Pool, indices: np.ndarray, reason: str, scores: np.ndarray | None, this: RoundSettings
+) -> pd.DataFrame:
+    """Selection and structure columns of the candidates' relaxed and displaced structures."""
+    rows = []
+    for place, index in enumerate(indices):
+        score = None if scores is None else float(scores[place])
+        for relaxed in pool.structures.iloc[pool.rows[index]].to_dict("records"):
+            chosen = {"reason": reason, "group": pool.groups[index], "score": score}
+            rows += [{**row, **chosen} for row in (relaxed, *_displaced_rows(relaxed, this))]
+    return _stack([pd.DataFrame(rows)])
+
+
+def _displaced_rows(relaxed: dict, this: RoundSettings) -> list[dict]:
+    """Copies of a structure, every coordinate moved by a normal step, seeded by its identity."""
+    rows = []
+    for copy in range(this.acquisition.displaced_per_species):
+        entropy = [this.seed, DISPLACEMENT_STREAM, int(relaxed["structure_id"], 16), copy]
+        atoms = atoms_from_row(relaxed)
+        step = np.random.default_rng(entropy).normal(size=atoms.positions.shape)
+        atoms.positions += this.acquisition.displacement_angstrom * step
+        rows.append(
+            structure_row(
+                atoms,
+                species_id=relaxed["species_id"],
+                origin="displaced",
+                geometry_protocol_id=relaxed["geometry_protocol_id"],
+                conformer=int(relaxed["conformer"]),
+                parent_structure_id=relaxed["structure_id"],
+                candidate_id=relaxed["candidate_id"],
+                role=relaxed["role"],
+            )
+        )
+    return rows
+
+
+def _stack(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The frames one below the other, with all columns of selection and structures."""
+    columns = list(dict.fromkeys([*SCHEMAS["selection"].names, *SCHEMAS["structures"].names]))
+    filled = [frame.reindex(columns=columns).astype(object) for frame in frames if len(frame)]
+    if not filled:
+        return pd.DataFrame(columns=columns, dtype=object)
+    return pd.concat(filled, ignore_index=True)

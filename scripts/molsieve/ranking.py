@@ -1,0 +1,293 @@
+"""The answer: hits to confirm, and every candidate ranked, with its errors told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from molsieve.acquisition.objectives import domain_objective
+from molsieve.acquisition.pool import relaxed_structures
+from molsieve.campaign import CampaignError, Confirm, PyscfLevel, Ranking, Section, TbliteLevel
+from molsieve.tables import SCHEMAS, write_table
+
+COMMITTEE_MINIMUM, BUILT_MINIMUM = "committee_minimum", "built_minimum"
+CONTROL_STREAM = 10
+
+
+def select_hits(
+    predictions: pd.DataFrame,
+    candidates: pd.DataFrame,
+    built_structures: pd.DataFrame,
+    committee_structures: pd.DataFrame,
+    labelled_values: pd.DataFrame,
+    confirm: Confirm,
+    objective: Section,
+    seed: int,
+    round_number: int,
+    selection_out: Path,
+    structures_out: Path,
+    campaign: str = "",
+) -> None:
+    """Choose the top candidates by best estimate and random controls; write what to label of them.
+
+    The controls, drawn from all other ranked candidates, tell how far the top ones owe their place
+    to luck (winner's curse). Of each, the species' committee minima and built minima are listed;
+    ``selection.geometry`` says which (:func:`structures_at_level`), ``reason`` says top or control.
+
+    Args:
+        predictions: of the last round, all shards.
+        built_structures, committee_structures: relaxed ``structures`` of all shards.
+        labelled_values: (candidate_id, value) at the label level, built minima.
+    """
+    ranked = best_estimates(predictions, labelled_values, objective)
+    ranked = ranked.loc[ranked["candidate_id"].isin(_accepted(candidates)["candidate_id"])]
+    top = ranked["candidate_id"].tolist()[: confirm.top]
+    rest = sorted(ranked.loc[ranked["predicted"], "candidate_id"][lambda ids: ~ids.isin(top)])
+    rng = np.random.default_rng([seed, round_number, CONTROL_STREAM])
+    drawn = rng.permutation(len(rest))[: confirm.controls]
+    reasons = {c: "top" for c in top} | {rest[i]: "control" for i in drawn}
+    place = {c: n for n, c in enumerate(reasons)}
+    rows = pd.concat(
+        [
+            relaxed_structures(table).assign(geometry=geometry)
+            for table, geometry in (
+                (committee_structures, COMMITTEE_MINIMUM),
+                (built_structures, BUILT_MINIMUM),
+            )
+        ]
+    )
+    rows = rows.loc[rows["candidate_id"].isin(place)]
+    rows = rows.assign(
+        round=round_number,
+        reason=rows["candidate_id"].map(reasons),
+        group=rows["candidate_id"],
+        score=rows["candidate_id"].map(ranked.set_index("candidate_id")["utility"]),
+        place=rows["candidate_id"].map(place),
+    )
+    rows = rows.sort_values(["place", "geometry", "role"], ascending=[True, False, True])
+    rows = rows.drop_duplicates("structure_id")
+    for name, path in (("selection", selection_out), ("structures", structures_out)):
+        write_table(rows.reindex(columns=SCHEMAS[name].names), name, path, campaign)
+
+
+def structures_at_level(
+    structures: pd.DataFrame, hits: pd.DataFrame, *, confirming: bool
+) -> pd.DataFrame:
+    """Which of the hits' structures a level labels; the confirming one only the committee minima.
+
+    The label level needs the built minima too, to tell the geometry's error from the model's.
+
+    Args:
+        structures, hits: as :func:`select_hits` wrote them.
+    """
+    if not confirming:
+        return structures
+    minima = hits.loc[hits["geometry"] == COMMITTEE_MINIMUM, "structure_id"]
+    return structures.loc[structures["structure_id"].isin(minima)]
+
+
+def rank_candidates(
+    predictions: pd.DataFrame,
+    candidates: pd.DataFrame,
+    labelled_values: pd.DataFrame,
+    selections: pd.DataFrame,
+    built_structures: pd.DataFrame,
+    committee_structures: pd.DataFrame,
+    hits: pd.DataFrame,
+    label_labels: pd.DataFrame,
+    confirm_labels: pd.DataFrame,
+    label_calibration: Mapping[str, Any],
+    confirm_calibration: Mapping[str, Any],
+    confirm_level: TbliteLevel | PyscfLevel,
+    ranking: Ranking,
+    objective: Section,
+    round_number: int,
+    ranking_out: Path,
+    campaign: str = "",
+    calibrated: bool = True,
+) -> pd.DataFrame:
+    """Write ``ranking``: all candidates with a best estimate, by its utility; return it.
+
+    The best estimate is the label level's value at the built minimum where there is one, else the
+    prediction; ties go by candidate_id. Candidates whose structures or predictions failed and that
+    have no label cannot be ranked: ``assess_round`` counts them. For confirmed candidates, in V:
+
+    - model_error = prediction - label level at the committee minimum
+    - geometry_error = label level at the committee minimum - label level at the built minimum
+    - level_error = label level at the committee minimum - confirming level there (from there on,
+      where the confirming level optimises)
+
+    Args:
+        labelled_values: (candidate_id, value) at the label level, built minima, all rounds.
+        selections: ``selection`` rows of all rounds.
+        built_structures, committee_structures: relaxed ``structures``; of them the columns
+            structure_id, candidate_id, role, conformer, origin are read.
+        hits: ``selection`` of :func:`select_hits`.
+        label_labels, confirm_labels: winning ``labels`` rows of the hits at the two levels.
+        label_calibration, confirm_calibration: of the two levels.
+        calibrated: whether the committee's spread is (``calibrated`` of its calibration.json).
+    """
+    domain = domain_objective(objective)
+    table = best_estimates(predictions, labelled_values, objective)
+    columns = ["candidate_id", "identifier", "log_solubility", "synthesizability", "sa_score"]
+    accepted = _accepted(candidates)
+    table = table.merge(accepted[columns], on="candidate_id")
+
+    def value_at(structures: pd.DataFrame, labels: pd.DataFrame, calibration: Mapping) -> pd.Series:
+        of_hits = structures.loc[structures["candidate_id"].isin(hits["candidate_id"])]
+        values = domain.labelled_values(of_hits, labels, calibration)
+        return table["candidate_id"].map(values.set_index("candidate_id")["value"]).astype(float)
+
+    at_committee = value_at(committee_structures, label_labels, label_calibration)
+    at_built = value_at(built_structures, label_labels, label_calibration)
+    confirmed = value_at(committee_structures, confirm_labels, confirm_calibration)
+    protocol = confirmation_protocol(confirm_level)
+    table = table.assign(
+        confirmed_value=confirmed,
+        confirmed_protocol=confirmed.notna().map({True: protocol, False: None}),
+        model_error=table["mean"] - at_committee,
+        geometry_error=at_committee - at_built,
+        level_error=at_committee - confirmed,
+        why_confirmed=table["candidate_id"].map(hits.set_index("candidate_id")["reason"].to_dict()),
+        pareto_front=pareto_fronts(_objectives(table, accepted, ranking.pareto)),
+        rank=np.arange(1, len(table) + 1),
+        round=round_number,
+        objective=domain.NAME,
+        unit=domain.UNIT,
+    )
+    table["flags"] = _flags(table, selections, calibrated)
+    table = table.reindex(columns=SCHEMAS["ranking"].names)
+    write_table(table, "ranking", ranking_out, campaign)
+    return table
+
+
+def best_estimates(
+    predictions: pd.DataFrame, labelled_values: pd.DataFrame, objective: Section
+) -> pd.DataFrame:
+    """Candidates with a label or an ok prediction, best utility first, ties by candidate_id.
+
+    Returns:
+        candidate_id, mean, std, interval_95, in_domain, predicted (has an ok prediction),
+        label_value, utility (of the label value, else of the mean).
+    """
+    columns = ["candidate_id", "mean", "std", "interval_95", "in_domain"]
+    ok = (predictions["status"] == "ok") & predictions["mean"].notna()
+    predicted = predictions.loc[ok, columns].drop_duplicates("candidate_id").assign(predicted=True)
+    labelled = labelled_values.rename(columns={"value": "label_value"})
+    table = predicted.merge(labelled, on="candidate_id", how="outer")
+    table["predicted"] = table["predicted"].eq(True)
+    best = table["label_value"].astype(float).fillna(table["mean"].astype(float))
+    table["utility"] = domain_objective(objective).utility(best.to_numpy(float), objective)
+    return table.sort_values(
+        ["utility", "candidate_id"], ascending=[False, True], ignore_index=True
+    )
+
+
+def pareto_fronts(objectives: np.ndarray) -> np.ndarray:
+    """The Pareto front of each point, all objectives maximised: 1 is dominated by none.
+
+    Front n holds what only points of fronts before n dominate. Efficient non-dominated sorting with
+    binary search over the fronts (Zhang et al., IEEE Trans. Evol. Comput. 19, 201 (2015)).
+
+    Args:
+        objectives: (C, D); NaN counts as worst of all.
+
+    Returns:
+        (C,) integers from 1; equal points share a front.
+    """
+    objectives = np.where(np.isnan(objectives), -np.inf, np.asarray(objectives, float))
+    points, member = np.unique(objectives, axis=0, return_inverse=True)
+    fronts: list[_Front] = []
+    number = np.zeros(len(points), dtype=int)
+    for index in range(len(points) - 1, -1, -1):
+        low, high = 0, len(fronts)
+        while low < high:
+            middle = (low + high) // 2
+            if fronts[middle].dominates(points[index]):
+                low = middle + 1
+            else:
+                high = middle
+        if low == len(fronts):
+            fronts.append(_Front(points.shape[1]))
+        fronts[low].add(points[index])
+        number[index] = low + 1
+    return number[member.ravel()]
+
+
+class _Front:
+    """The points of a front, in an array that doubles when it is full."""
+
+    def __init__(self, dimensions: int):
+        self.points = np.empty((4, dimensions))
+        self.count = 0
+
+    def dominates(self, point: np.ndarray) -> bool:
+        """Is a point, none before it in lexicographic order, dominated by one of the front?"""
+        return bool((self.points[: self.count] >= point).all(axis=1).any())
+
+    def add(self, point: np.ndarray) -> None:
+        if self.count == len(self.points):
+            self.points = np.concatenate([self.points, np.empty_like(self.points)])
+        self.points[self.count] = point
+        self.count += 1
+
+
+def confirmation_protocol(level: TbliteLevel | PyscfLevel) -> str:
+    """How a value was confirmed, e.g. "PBE/def2-SVP single point on committee minimum"."""
+    if level.geometry == "optimised":
+        return f"{level_name(level)} optimised from committee minimum"
+    return f"{level_name(level)} single point on committee minimum"
+
+
+def level_name(level: TbliteLevel | PyscfLevel) -> str:
+    """A level of theory as a chemist writes it, e.g. "PBE-D3BJ/def2-SVP, C-PCM (78.36)"."""
+    if isinstance(level, TbliteLevel):
+        return level.method
+    dispersion = "" if level.dispersion == "none" else f"-{level.dispersion.upper()}"
+    name = f"{level.functional}{dispersion}/{level.basis}"
+    if level.solvent == "none":
+        return name
+    medium = level.solvent_name if level.solvent == "SMD" else f"{level.dielectric_constant:.4g}"
+    return f"{name}, {level.solvent} ({medium})"
+
+
+def _objectives(table: pd.DataFrame, accepted: pd.DataFrame, pareto: list[str]) -> np.ndarray:
+    """(C, 1 + P) utility and the further columns of the candidates, in the table's order."""
+    columns = [table["utility"].to_numpy(float)]
+    rows = accepted.set_index("candidate_id")
+    for name in pareto:
+        if name not in rows.columns or not pd.api.types.is_numeric_dtype(rows[name]):
+            known = [c for c in rows.columns if pd.api.types.is_numeric_dtype(rows[c])]
+            raise CampaignError(
+                f"ranking.pareto: {name!r} is no numeric column of the candidates; "
+                f"allowed: {', '.join(known)}"
+            )
+        columns.append(rows[name].reindex(table["candidate_id"]).astype(float).to_numpy())
+    return np.stack(columns, axis=1)
+
+
+def _flags(table: pd.DataFrame, selections: pd.DataFrame, calibrated: bool) -> list[list[str]]:
+    """What a reader must know of each candidate before trusting its row.
+
+    uncalibrated: a prediction whose spread has no calibration; label_failed: chosen for labelling,
+    without a value.
+    """
+    chosen = selections.loc[selections["reason"] != "attack", "candidate_id"]
+    flags = {
+        "out_of_domain": table["in_domain"].eq(False) & table["predicted"],
+        "prediction_failed": ~table["predicted"],
+        "uncalibrated": table["predicted"] & (table["std"].isna() | (not calibrated)),
+        "label_failed": table["candidate_id"].isin(chosen) & table["label_value"].isna(),
+        "confirm_failed": table["why_confirmed"].notna() & table["confirmed_value"].isna(),
+    }
+    raised = np.stack([mask.fillna(False).to_numpy(bool) for mask in flags.values()], axis=1)
+    names = np.array(list(flags), dtype=object)
+    return [names[row].tolist() for row in raised]
+
+
+def _accepted(candidates: pd.DataFrame) -> pd.DataFrame:
+    return candidates.loc[candidates["status"] == "accepted"].drop_duplicates("candidate_id")
