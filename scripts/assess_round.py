@@ -1,0 +1,47 @@
+"""Write the figures that say how a round went."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+from molsieve.acquisition.assessment import assess_round
+from molsieve.campaign import parse_section
+from molsieve.script import reporting
+from molsieve.tables import read_table
+
+
+def assess(inputs, outputs, params, round: int) -> None:
+    """Write the round's figures.json and ``metrics``."""
+    objective = import_module(f"molsieve.domains.{params.domain}.objective")
+    level = json.loads(Path(inputs.calibration).read_text())
+    assess_round(
+        round,
+        read_table(inputs.candidates, "candidates"),
+        read_table(inputs.species, "species"),
+        read_table(inputs.built, "structures"),
+        read_table(inputs.predictions, "predictions"),
+        read_table(inputs.selections, "selection"),
+        read_table(inputs.receipts, "receipt"),
+        objective.labelled_values(
+            read_table(inputs.structures, "structures"),
+            read_table(inputs.labels, "labels"),
+            level,
+        ),
+        parse_section(params.domain, "objective", params.objective),
+        params.seed,
+        Path(outputs.figures),
+        Path(outputs.metrics),
+        read_table(inputs.evaluation, "metrics"),
+        json.loads(Path(inputs.evaluation_calibration).read_text()),
+        params.campaign,
+    )
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        assess(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params,
+            int(snakemake.wildcards.round),
+        )

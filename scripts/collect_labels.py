@@ -1,0 +1,37 @@
+"""Freeze the dataset of a round: what trains, calibrates and tests its committee."""
+
+from molsieve.campaign import Run, parse_level
+from molsieve.labelling import collect_labels
+from molsieve.script import reporting
+
+
+def collect(inputs, outputs, params, round: int, run: Run) -> None:
+    """Write the round's ``dataset``, ``structures`` and ``labels`` and print their counts."""
+    print(
+        collect_labels(
+            inputs.selections,
+            inputs.structures,
+            inputs.receipts,
+            parse_level(params.level["settings"]),
+            run.label_store,
+            round,
+            params.validation_share,
+            params.seed,
+            params.quorum,
+            dataset_path=outputs.dataset,
+            structures_path=outputs.structures,
+            labels_path=outputs.labels,
+            campaign=params.campaign,
+        )
+    )
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        collect(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params,
+            int(snakemake.wildcards.round),
+            Run(**snakemake.config.get("run", {})),
+        )

@@ -1,0 +1,41 @@
+"""Label one shard of the hits at a level."""
+
+from pathlib import Path
+
+from molsieve.campaign import Run, parse_level
+from molsieve.labelling import CostModel, label_structures, shard_of
+from molsieve.ranking import structures_at_level
+from molsieve.script import reporting
+from molsieve.tables import read_table
+
+
+def confirm_hits(inputs, receipt: Path, params, shard: int, workers: int, run: Run) -> None:
+    """Label the shard of the structures that this level is asked for and write the receipt."""
+    level = parse_level(params.level["settings"])
+    rows = structures_at_level(
+        read_table(inputs.structures, "structures"),
+        read_table(inputs.selection, "selection"),
+        confirming=params.level["name"] != params.labels_level,
+    )
+    label_structures(
+        shard_of(rows, shard, params.shards, CostModel(), level),
+        level,
+        Path(run.label_store),
+        receipt,
+        workers=run.workers or workers,
+        run=run,
+        job=f"{params.campaign}-hits-{params.level['name']}-{shard}",
+        campaign=params.campaign,
+    )
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        confirm_hits(
+            snakemake.input,
+            Path(snakemake.output.receipt),
+            snakemake.params,
+            int(snakemake.wildcards.shard),
+            snakemake.threads,
+            Run(**snakemake.config.get("run", {})),
+        )

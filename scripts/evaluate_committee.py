@@ -1,0 +1,44 @@
+"""Judge a round's committee on data it has not seen, and calibrate its spread."""
+
+import json
+from pathlib import Path
+
+import torch
+from molsieve.campaign import Prediction
+from molsieve.evaluation import evaluate_round
+from molsieve.potential.committee import Committee
+from molsieve.script import reporting
+from molsieve.tables import read_table
+
+
+def evaluate_committee(inputs, outputs, params, round: int, threads: int) -> None:
+    """Write the committee's ``metrics``, calibration and ``parity``."""
+    torch.set_num_threads(threads)
+    level = json.loads(Path(inputs.calibration).read_text())
+    evaluate_round(
+        read_table(inputs.dataset, "dataset"),
+        read_table(inputs.structures, "structures"),
+        read_table(inputs.labels, "labels"),
+        Committee.load([Path(p).parent for p in inputs.members], params.device),
+        params.domain,
+        level,
+        Prediction(**params.prediction),
+        round,
+        level["level_id"],
+        Path(outputs.metrics),
+        Path(outputs.calibration),
+        Path(outputs.parity),
+        params.seed,
+        params.campaign,
+    )
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        evaluate_committee(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params,
+            int(snakemake.wildcards.round),
+            snakemake.threads,
+        )

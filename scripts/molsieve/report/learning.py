@@ -1,0 +1,275 @@
+"""How the committee learned: parity, error and spread by round, calibration, why the loop ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from molsieve.report.markup import (
+    beside,
+    figure,
+    figure_name,
+    interval_text,
+    nothing,
+    number,
+    paragraph,
+    section,
+    table,
+    words,
+)
+from molsieve.report.results import Results, expected_missed
+from molsieve.report.svg import Axis, Plot, axis_from_zero, axis_of_rounds, axis_over
+
+HELD_OUT = ("test", "calibration")
+SERIES = {"test": 1, "calibration": 2, "train": 3, "validation": 4}
+NOT_TABULATED = ("round", "expected_missed", "objective", "unit", "best_candidate_id")
+CONFIDENCE_LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
+
+
+def stop_section(results: Results) -> str:
+    """The verdict in its own words, expected misses drawn, the figures of every round."""
+    stop = ", ".join(f"{words(k)} {v}" for k, v in results.campaign["stop"].items())
+    verdict = results.verdict.strip()
+    lines = "<br>".join(escape(line) for line in (verdict[:1].upper() + verdict[1:]).splitlines())
+    return section(
+        "stop",
+        "Why the loop stopped",
+        f'<p class="headline">{lines}</p>',
+        beside(_expected_missed_plot(results), _figures_table(results)),
+        paragraph(f"Limits of the campaign file: {stop}."),
+    )
+
+
+def _figures_table(results: Results) -> str:
+    """One row a figure, one column a round; figures that are lists are left to figures.json."""
+    if not results.figures:
+        return nothing("No round has ended.")
+    keys = list(dict.fromkeys(k for f in results.figures for k in f if k not in NOT_TABULATED))
+    rows = [[figure_name(k), *(_figure_text(f, k) for f in results.figures)] for k in keys]
+    rows = [row for row in rows if any(cell != "–" for cell in row[1:])]
+    columns = ["figure", *(f"round {f.get('round', i)}" for i, f in enumerate(results.figures))]
+    return table(columns, rows, texts=("figure",))
+
+
+def _figure_text(figures: Mapping[str, Any], key: str) -> str:
+    """A figure with its interval where it has one."""
+    value, interval = figures.get(key), figures.get(f"{key}_interval")
+    if key == "expected_missed" or isinstance(value, list | dict):
+        return "–"
+    text = number(value) if isinstance(value, float) else str("–" if value is None else value)
+    return f"{text} {interval_text(interval)}" if interval else text
+
+
+def _expected_missed_plot(results: Results) -> str:
+    k = int(results.campaign["stop"]["top_k"])
+    told = [(int(f["round"]), expected_missed(f, k)) for f in results.figures]
+    pairs = [(r, missed) for r, missed in told if missed is not None]
+    if not pairs:
+        return ""
+    rounds, missed = [r for r, _ in pairs], [m for _, m in pairs]
+    bound = float(results.campaign["stop"]["expected_missed"])
+    x = axis_of_rounds(rounds)
+    y = axis_from_zero("expected number missed", missed, [bound])
+    plot = Plot(x, y, "Expected number of missed candidates against round", 500, 320)
+    plot.line([x.low, x.high], [bound, bound], name=f"bound {bound:g}")
+    plot.line(rounds, missed, "series-1")
+    tips = [f"round {r}: {m:.3g}" for r, m in pairs]
+    plot.points(rounds, missed, 1, "expected missed", tips=tips, size=5)
+    return figure(
+        plot.svg(),
+        f"Expected number of unlabelled candidates that belong in the top {k}, after each round "
+        f"(n = {len(pairs)} rounds; an upper bound, candidates out of domain counted in). Below "
+        "the dashed bound the answer is deemed complete.",
+    )
+
+
+def parity_section(results: Results) -> str:
+    """Predicted against labelled, of held-out couples of the last round that has any."""
+    held = _held_out(results.parity)
+    if held.empty:
+        return section("parity", "Parity", nothing("No couple has been held out and labelled yet."))
+    last = held[held["round"] == held["round"].max()]
+    names = results.identifiers()
+    unit = results.unit
+    axis = f"{{}} {results.objective} / {unit}"
+    spread = np.nan_to_num(last["std"].to_numpy(float))
+    both = [last["label_value"], last["mean"] - spread, last["mean"] + spread]
+    whole = axis_over("", *both)
+    x = Axis(axis.format("labelled"), whole.low, whole.high)
+    y = Axis(axis.format("predicted"), whole.low, whole.high)
+    plot = Plot(x, y, "Predicted against labelled", width=560, height=520)
+    plot.diagonal("exact")
+    for split in HELD_OUT:
+        part = last[last["split"] == split]
+        tips = [_parity_tip(r, names, unit) for _, r in part.iterrows()]
+        plot.points(
+            part["label_value"].tolist(),
+            part["mean"].tolist(),
+            SERIES[split],
+            f"{split}, n = {len(part)}",
+            tips=tips,
+            molecules=part["candidate_id"].tolist(),
+            y_errors=part["std"].tolist(),
+        )
+    drawing = figure(
+        plot.svg(),
+        f"Round {int(last['round'].max())}: committee against labels on couples that never trained "
+        f"it, n = {len(last)}. Bars are ± one calibrated standard deviation; the calibration "
+        "couples set that scale, the test couples judge it.",
+    )
+    columns = ["split", "n", f"MAE / {unit}", f"RMSE / {unit}", f"bias / {unit}"]
+    errors = table(columns, _errors(last), texts=("split",))
+    return section("parity", "Parity", beside(drawing, errors))
+
+
+def _held_out(parity: pd.DataFrame) -> pd.DataFrame:
+    good = parity["mean"].notna() & parity["label_value"].notna()
+    return parity[parity["split"].isin(HELD_OUT) & good]
+
+
+def _parity_tip(row: pd.Series, names: dict[str, str], unit: str) -> str:
+    return (
+        f"{names.get(row['candidate_id'], row['candidate_id'])}\n"
+        f"predicted {number(row['mean'])} ± {number(row['std'])} {unit}\n"
+        f"labelled {number(row['label_value'])} {unit}"
+    )
+
+
+def _errors(frame: pd.DataFrame) -> list[list[str]]:
+    rows = []
+    for split in HELD_OUT:
+        part = frame[frame["split"] == split]
+        error = (part["mean"] - part["label_value"]).to_numpy(float)
+        if len(error):
+            mean_absolute, root = np.abs(error).mean(), math.sqrt((error**2).mean())
+            values = [number(mean_absolute), number(root), number(error.mean())]
+            rows.append([split, str(len(error)), *values])
+    return rows
+
+
+def rounds_section(results: Results) -> str:
+    """Held-out error and calibrated spread against round, as the rounds themselves judged them."""
+    split = next((s for s in HELD_OUT if len(_metric(results, s, "objective_mae"))), None)
+    if split is None:
+        note = nothing("No held-out couple yet, so no error can be told.")
+        return section("rounds", "Error and spread by round", note, _metrics_table(results))
+    error = _metric(results, split, "objective_mae")
+    spread = _metric(results, split, "objective_std")
+    bars = [_interval(i) for i in error["interval"]]
+    x = axis_of_rounds(error["round"].tolist())
+    highs = [high for _, high in bars]
+    y = axis_from_zero(f"{results.unit}", highs, error["value"], spread["value"])
+    plot = Plot(x, y, "Error and spread against round", height=340)
+    for frame, series, name in (
+        (error, 1, f"mean absolute error ({split})"),
+        (spread, 2, f"mean calibrated std ({split})"),
+    ):
+        rounds, values = frame["round"].astype(float).tolist(), frame["value"].tolist()
+        tips = [
+            f"round {int(r)}, {name}: {v:.3f} {results.unit}, n = {n}"
+            for r, v, n in zip(rounds, values, frame["n"], strict=True)
+        ]
+        plot.line(rounds, values, f"series-{series}")
+        plot.points(
+            rounds, values, series, name, tips=tips, y_errors=bars if series == 1 else (), size=5
+        )
+    listed = ", ".join(str(n) for n in error["n"])
+    return section(
+        "rounds",
+        "Error and spread by round",
+        figure(
+            plot.svg(),
+            f"Mean absolute error of the {split} couples and the committee's mean calibrated "
+            f"standard deviation on the same couples (n by round: {listed}). Bars are 95 % "
+            "bootstrap intervals of the mean absolute error over couples.",
+        ),
+        _metrics_table(results),
+    )
+
+
+def _metric(results: Results, split: str, name: str) -> pd.DataFrame:
+    """The rows of one figure that have a value, one a round."""
+    metrics = results.metrics
+    rows = metrics[(metrics["split"] == split) & (metrics["name"] == name)]
+    return rows[rows["value"].notna()].drop_duplicates("round").sort_values("round")
+
+
+def _interval(interval: Any) -> tuple[float, float]:
+    """(low, high), NaN where there is none."""
+    if interval is None or len(interval) != 2:
+        return math.nan, math.nan
+    return float(interval[0]), float(interval[1])
+
+
+def _metrics_table(results: Results) -> str:
+    if results.metrics.empty:
+        return ""
+    rows = [
+        [
+            (str(int(r["round"])), int(r["round"])),
+            r["split"],
+            words(r["name"]),
+            (number(r["value"], 4), r["value"]),
+            interval_text(r["interval"], 4),
+            r["unit"],
+            str(int(r["n"])),
+        ]
+        for _, r in results.metrics.iterrows()
+    ]
+    columns = ["round", "split", "figure", "value", "95 % interval", "unit", "n"]
+    body = table(columns, rows, texts=("split", "figure", "unit"))
+    return f"<details><summary>All figures of all rounds ({len(rows)})</summary>{body}</details>"
+
+
+def calibration_section(results: Results) -> str:
+    """Reliability diagram: how often the truth lay inside the interval that promised to hold it."""
+    held = _held_out(results.parity)
+    held = held[held["std"].notna() & (held["std"] > 0)]
+    test = held[(held["split"] == "test") & (held["round"] == held["round"].max())]
+    if test.empty:
+        note = nothing("No test couple with an uncertainty: calibration cannot be judged yet.")
+        return section("calibration", "Calibration of the uncertainty", note)
+    ratio = ((test["mean"] - test["label_value"]).abs() / test["std"]).to_numpy(float)
+    observed = [float((ratio <= stats.norm.ppf(0.5 + p / 2)).mean()) for p in CONFIDENCE_LEVELS]
+    bars = [binomial_interval(round(o * len(ratio)), len(ratio)) for o in observed]
+    coverage = _coverage(results)
+    x = Axis("promised share inside the interval", 0.0, 1.0)
+    plot = Plot(x, Axis("observed share", 0.0, 1.0), "Reliability diagram", width=480, height=440)
+    plot.diagonal("perfect")
+    plot.line(CONFIDENCE_LEVELS, observed, "series-1")
+    plot.points(CONFIDENCE_LEVELS, observed, 1, f"test, n = {len(ratio)}", y_errors=bars)
+    drawing = figure(
+        plot.svg(),
+        f"Share of the {len(ratio)} test couples whose label lies within the central normal "
+        "interval of the calibrated standard deviation. Below the diagonal: overconfident; "
+        "above: too wide. Bars are 95 % Clopper-Pearson intervals; the points share couples, "
+        "so they are not independent.",
+    )
+    columns = ["conformal interval", "round", "n", "coverage", "95 % interval"]
+    intervals = table(columns, coverage, caption="Test couples inside") if coverage else ""
+    title = "Calibration of the uncertainty"
+    return section("calibration", title, beside(drawing, intervals))
+
+
+def _coverage(results: Results) -> list[list[str]]:
+    """Coverage of the conformal intervals that the predictions carry, by round."""
+    rows = []
+    for name, promised in (("coverage_68", "68 %"), ("coverage_95", "95 %")):
+        for _, r in _metric(results, "test", name).iterrows():
+            interval = interval_text(r["interval"], 2)
+            rows.append([promised, str(r["round"]), str(r["n"]), number(r["value"], 2), interval])
+    return rows
+
+
+def binomial_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact two-sided interval of a share (Clopper, Pearson, Biometrika 26, 404 (1934))."""
+    tail = (1 - confidence) / 2
+    low = stats.beta.ppf(tail, successes, n - successes + 1) if successes else 0.0
+    high = stats.beta.ppf(1 - tail, successes + 1, n - successes) if successes < n else 1.0
+    return float(low), float(high)

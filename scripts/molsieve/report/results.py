@@ -1,0 +1,140 @@
+"""What the page is built from: the files of a campaign's rounds, read once and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from molsieve.tables import read_table
+
+
+def expected_missed(figures: Mapping[str, Any], top_k: int) -> float | None:
+    """Expected number of unlabelled candidates in the top ``top_k``, as the verdict reads it.
+
+    None where fewer candidates are labelled, or the spread is not calibrated.
+    """
+    values = figures.get("expected_missed") or []
+    known = figures.get("calibrated", False) and top_k <= len(values)
+    return values[top_k - 1] if known else None
+
+
+CANDIDATE_COLUMNS = [
+    "candidate_id",
+    "identifier",
+    "status",
+    "reject_reason",
+    "log_solubility",
+    "sa_score",
+    "synthesizability",
+]
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """Named paths of what a report shows. Lists by round are in the order of the rounds.
+
+    Any list or mapping may be empty: its section then says that there is nothing.
+    """
+
+    ranking: Path
+    candidates: Sequence[Path] = ()
+    species: Sequence[Path] = ()
+    """``R/structures/{shard}/species.parquet``: candidates that could not be built."""
+    predictions: Sequence[Path] = ()
+    """``R/rounds/{last}/predictions/{shard}/predictions.parquet``"""
+    selections: Sequence[Path] = ()
+    """``R/rounds/{round}/selection.parquet``, every round"""
+    metrics: Sequence[Path] = ()
+    """``R/rounds/{round}/metrics.parquet`` of assess_round, every round"""
+    figures: Sequence[Path] = ()
+    """``R/rounds/{round}/figures.json``, every round"""
+    parity: Sequence[Path] = ()
+    """``R/rounds/{round}/evaluation/parity.parquet``, every round"""
+    dataset: Path | None = None
+    """``R/rounds/{last}/dataset/dataset.parquet``"""
+    receipts: Sequence[Path] = ()
+    """receipts of all label jobs: rounds, references, hits"""
+    references: Mapping[str, Path] = field(default_factory=dict)
+    """level name -> ``R/references/{level}/references.parquet``"""
+    reference_calibrations: Mapping[str, Path] = field(default_factory=dict)
+    """level name -> ``R/references/{level}/calibration.json``"""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of :class:`ReportFiles` as frames, and the campaign as a plain dict."""
+
+    campaign: Mapping[str, Any]
+    verdict: str
+    ranking: pd.DataFrame
+    candidates: pd.DataFrame
+    species: pd.DataFrame
+    predictions: pd.DataFrame
+    selection: pd.DataFrame
+    metrics: pd.DataFrame
+    figures: list[dict[str, Any]]
+    parity: pd.DataFrame
+    dataset: pd.DataFrame
+    receipts: pd.DataFrame
+    references: dict[str, pd.DataFrame]
+    reference_calibrations: dict[str, dict[str, Any]]
+
+    @property
+    def objective(self) -> str:
+        """The objective in words, of the ranking or of the predictions."""
+        for frame in (self.ranking, self.predictions):
+            if len(frame):
+                return str(frame["objective"].iloc[0]).replace("_", " ")
+        return "objective"
+
+    @property
+    def unit(self) -> str:
+        """Its unit."""
+        for frame in (self.ranking, self.predictions):
+            if len(frame):
+                return str(frame["unit"].iloc[0])
+        return ""
+
+    @property
+    def last_round(self) -> int:
+        """The round the page reports."""
+        rounds = [f["round"].max() for f in (self.ranking, self.parity, self.selection) if len(f)]
+        return int(max(rounds, default=0))
+
+    def identifiers(self) -> dict[str, str]:
+        """candidate_id -> canonical SMILES, of every candidate that is known."""
+        names: dict[str, str] = {}
+        for frame in (self.candidates, self.ranking):
+            names.update(zip(frame["candidate_id"], frame["identifier"], strict=True))
+        return names
+
+
+def read_results(campaign: Mapping[str, Any], files: ReportFiles, verdict: str) -> Results:
+    """Read and check every table.
+
+    Raises:
+        TableError: a file that does not keep its contract.
+    """
+    return Results(
+        campaign=campaign,
+        verdict=verdict,
+        ranking=read_table(files.ranking, "ranking"),
+        candidates=read_table(files.candidates, "candidates", CANDIDATE_COLUMNS),
+        species=read_table(files.species, "species"),
+        predictions=read_table(files.predictions, "predictions"),
+        selection=read_table(files.selections, "selection"),
+        metrics=read_table(files.metrics, "metrics"),
+        figures=[json.loads(Path(p).read_text()) for p in files.figures],
+        parity=read_table(files.parity, "parity"),
+        dataset=read_table([files.dataset] if files.dataset else [], "dataset"),
+        receipts=read_table(files.receipts, "receipt"),
+        references={k: read_table(p, "references") for k, p in files.references.items()},
+        reference_calibrations={
+            k: json.loads(Path(p).read_text()) for k, p in files.reference_calibrations.items()
+        },
+    )

@@ -1,0 +1,230 @@
+"""The searched space: what was labelled and why, the Pareto front, refusals, failures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from molsieve.report.markup import (
+    beside,
+    count_bars,
+    figure,
+    nothing,
+    number,
+    paragraph,
+    section,
+    table,
+    words,
+)
+from molsieve.report.results import Results
+from molsieve.report.svg import Plot, axis_of_rounds, axis_over
+
+PLOTTED = 3000
+"""Most points a plot of the whole space shows; more would make the page heavy, not clearer."""
+
+FAILURE_ROWS = 200
+
+
+def acquisition_section(results: Results) -> str:
+    """What each round labelled and for which reason, at the last round's word on its value."""
+    selection = results.selection
+    if selection.empty:
+        note = nothing("Nothing has been selected for labelling.")
+        return section("acquisition", "What was acquired, and why", note)
+    known = results.predictions.drop_duplicates("candidate_id").set_index("candidate_id")["mean"]
+    picked = selection[selection["candidate_id"].notna()]
+    picked = picked.drop_duplicates(["round", "candidate_id", "reason"])
+    picked = picked.assign(value=picked["candidate_id"].map(known).astype(float))
+    reasons = sorted(selection["reason"].unique(), key=_reason_order)
+    return section(
+        "acquisition",
+        "What was acquired, and why",
+        beside(
+            _acquisition_plot(picked, reasons, known.dropna(), results),
+            _counts_table(selection, reasons),
+        ),
+    )
+
+
+def _reason_order(reason: str) -> tuple[int, str]:
+    known = ["acquired", "random", "attack", "seed", "displaced"]
+    return (known.index(reason) if reason in known else len(known), reason)
+
+
+def _acquisition_plot(
+    picked: pd.DataFrame, reasons: list[str], known: pd.Series, results: Results
+) -> str:
+    shown = picked[picked["value"].notna()]
+    if shown.empty:
+        return nothing("No labelled candidate has a prediction to be placed by.")
+    x = axis_of_rounds(selection_rounds(results))
+    y = axis_over(f"{results.objective} / {results.unit}", known.tolist())
+    plot = Plot(x, y, "Labelled candidates by round and reason")
+    quartiles = np.quantile(known, [0.25, 0.75])
+    plot.band(x.low, x.high, quartiles[0], quartiles[1], "middle half of all candidates")
+    names = results.identifiers()
+    width = 0.8 / len(reasons)
+    for i, reason in enumerate(reasons):
+        part = shown[shown["reason"] == reason].sort_values(["round", "candidate_id"])
+        if part.empty:
+            continue
+        # Spread inside the round's lane by a golden-ratio sequence: dense, even, repeatable.
+        inside = (0.1 + 0.8 * np.modf(0.618034 * np.arange(len(part)))[0]) * width
+        xs = part["round"].to_numpy(float) - 0.4 + i * width + inside
+        tips = [
+            f"{names.get(c, c)}\n{reason}, round {r}\n{results.objective} {v:.3f} {results.unit}"
+            for c, r, v in zip(part["candidate_id"], part["round"], part["value"], strict=True)
+        ]
+        plot.points(
+            xs.tolist(),
+            part["value"].tolist(),
+            i % 6 + 1,
+            f"{words(reason)}, n = {len(part)}",
+            tips=tips,
+            molecules=part["candidate_id"].tolist(),
+            size=3.2,
+        )
+    return figure(
+        plot.svg(),
+        f"Candidates labelled in each round (n = {len(shown):,} picks of candidates), placed by "
+        f"the last committee's mean. The band holds the middle half of all {len(known):,} "
+        "predicted candidates. Inside a round, marks are spread sideways only to be seen.",
+    )
+
+
+def selection_rounds(results: Results) -> list[int]:
+    """The rounds that selected anything."""
+    return sorted(int(r) for r in results.selection["round"].unique())
+
+
+def _counts_table(selection: pd.DataFrame, reasons: list[str]) -> str:
+    counts = selection.groupby(["round", "reason"]).size()
+    rows = []
+    for r in sorted(selection["round"].unique()):
+        by_reason = [int(counts.get((r, reason), 0)) for reason in reasons]
+        rows.append([str(int(r)), *(f"{n:,}" for n in by_reason), f"{sum(by_reason):,}"])
+    return table(
+        ["round", *(words(r) for r in reasons), "all"],
+        rows,
+        caption="Structures sent to be labelled, by round and reason",
+    )
+
+
+def pareto_section(results: Results) -> str:
+    """The objective against solubility and synthesizability, the Pareto front marked."""
+    columns = [c for c in ("log_solubility", "synthesizability") if _has(results.ranking, c)]
+    if not columns:
+        note = nothing("The ranking has no second objective to weigh against the first.")
+        return section("pareto", "Pareto front", note)
+    named = results.campaign["ranking"].get("pareto") or []
+    text = (
+        "Front 1 cannot be improved in one of the objectives "
+        f"({', '.join([results.objective, *map(words, named)])}) without losing in another."
+    )
+    plots = [_pareto_plot(results, column) for column in columns]
+    return section("pareto", "Pareto front", paragraph(text), beside(*plots))
+
+
+def _has(frame: pd.DataFrame, column: str) -> bool:
+    return bool(len(frame)) and bool(frame[column].notna().any())
+
+
+def _pareto_plot(results: Results, column: str) -> str:
+    ranking = results.ranking[results.ranking["mean"].notna() & results.ranking[column].notna()]
+    front = ranking[ranking["pareto_front"] == 1]
+    others = ranking.drop(front.index).sort_values("rank").iloc[:: _stride(len(ranking))]
+    unit = {"log_solubility": "log₁₀ (solubility / mol L⁻¹), ESOL"}.get(column, words(column))
+    x = axis_over(unit, ranking[column].tolist())
+    y = axis_over(f"{results.objective} / {results.unit}", ranking["mean"].tolist())
+    plot = Plot(x, y, f"{results.objective} against {words(column)}", width=520, height=400)
+    for frame, series, name, size in ((others, 6, "others", 2.2), (front, 2, "Pareto front", 4.5)):
+        tips = [_pareto_tip(r, column, results) for _, r in frame.iterrows()]
+        plot.points(
+            frame[column].tolist(),
+            frame["mean"].tolist(),
+            series,
+            f"{name}, n = {len(frame):,}",
+            tips=tips,
+            molecules=frame["candidate_id"].tolist(),
+            size=size,
+        )
+    shown = f"{len(others) + len(front):,} of {len(ranking):,} ranked candidates are drawn."
+    return figure(plot.svg(), f"Predicted {results.objective} against {words(column)}. {shown}")
+
+
+def _stride(n: int) -> int:
+    """Every how many-th candidate is drawn, so that a plot has at most :data:`PLOTTED`."""
+    return max(1, -(-n // PLOTTED))
+
+
+def _pareto_tip(row: pd.Series, column: str, results: Results) -> str:
+    return (
+        f"{row['identifier']}\nrank {int(row['rank'])}: {number(row['mean'])} ± "
+        f"{number(row['std'])} {results.unit}\n{words(column)} {number(row[column], 2)}"
+    )
+
+
+def rejected_section(results: Results) -> str:
+    """How many candidates were refused, by reason."""
+    rejected = results.candidates[results.candidates["status"] == "rejected"]
+    total = len(results.candidates)
+    if rejected.empty:
+        note = nothing(f"None of {total:,} candidates was refused by a filter.")
+        return section("rejected", "Rejected candidates", note)
+    counts = rejected["reject_reason"].fillna("unsaid").value_counts()
+    return section(
+        "rejected",
+        "Rejected candidates",
+        paragraph(
+            f"{len(rejected):,} of {total:,} candidates were refused before any calculation."
+        ),
+        count_bars([(words(str(k)), int(n)) for k, n in counts.items()]),
+    )
+
+
+def failures_section(results: Results) -> str:
+    """Every calculation, structure and prediction that failed, by kind and one by one."""
+    failed = _failures(results)
+    if failed.empty:
+        note = nothing("No structure, label or prediction failed.")
+        return section("failures", "Failures", note)
+    counts = failed.groupby(["stage", "kind"]).size().sort_values(ascending=False)
+    bars = [(f"{stage}: {words(kind)}", int(n)) for (stage, kind), n in counts.items()]
+    rows = failed.head(FAILURE_ROWS)[["stage", "kind", "what", "message"]].to_numpy().tolist()
+    listed = table(
+        ["stage", "kind", "what", "message"], rows, texts=("stage", "kind", "what", "message")
+    )
+    return section(
+        "failures",
+        "Failures",
+        paragraph("Nothing that failed is dropped silently; it is a row with its reason."),
+        count_bars(bars),
+        f"<details><summary>The first {len(rows)} of {len(failed)}</summary>{listed}</details>",
+    )
+
+
+def _failures(results: Results) -> pd.DataFrame:
+    """Columns stage, kind, what, message."""
+    species = results.species[results.species["status"] != "ok"]
+    labels = results.receipts[results.receipts["status"] == "failed"]
+    labels = labels.drop_duplicates(["structure_id", "level_id"])
+    predictions = results.predictions[results.predictions["status"] != "ok"]
+    names = results.identifiers()
+    parts = [
+        ("structure", species["error_kind"], species["identifier"], species["error_message"]),
+        ("label", labels["error_kind"], labels["structure_id"], labels["error_message"]),
+        (
+            "prediction",
+            predictions["reason"],
+            predictions["candidate_id"].map(lambda c: names.get(c, c)),
+            predictions["reason"],
+        ),
+    ]
+    frames = [
+        pd.DataFrame({"stage": stage, "kind": kind, "what": what, "message": message})
+        for stage, kind, what, message in parts
+        if len(kind)
+    ]
+    if not frames:
+        return pd.DataFrame(columns=["stage", "kind", "what", "message"])
+    return pd.concat(frames, ignore_index=True).fillna("–")

@@ -1,0 +1,25 @@
+# Purpose: the candidate space, filtered, unique and sharded.
+# Inputs: the campaign file (and the user's candidate file, if it names one).
+# Outputs: <results>/candidates/{shard}.parquet
+
+
+rule enumerate_candidates:
+    """Enumerate or read the candidates; what is refused stays in the table with its reason."""
+    output:
+        candidates=expand(
+            "<results>/candidates/{shard}.parquet", shard=range(campaign.candidates.shards)
+        ),
+    log:
+        "<logs>/enumerate_candidates.log",
+    conda:
+        "../../envs/chem.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        campaign=campaign.campaign,
+        domain=campaign.domain,
+        candidates=leaves("candidates"),
+    script:
+        "../../scripts/enumerate_candidates.py"

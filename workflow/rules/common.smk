@@ -1,0 +1,222 @@
+# Purpose: every function that the rules use. Nothing here opens a table.
+# Inputs: the campaign file, and each finished round's figures.json.
+# Outputs: `campaign` (resolved), paths of rounds, the leaves that rules hang on.
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(workflow.basedir) / "scripts"))
+
+from molsieve.acquisition.stopping import verdict
+from molsieve.campaign import CampaignError, level_id
+from molsieve.loading import load_mapping
+
+try:
+    campaign = load_mapping(config)
+    if workflow.is_main_process:
+        from molsieve.checks import check_campaign
+
+        check_campaign(campaign, pathlib.Path.cwd())
+except CampaignError as error:
+    # One screen for the campaign's author; SystemExit keeps Snakemake from adding a traceback.
+    print(f"\nThis campaign cannot run.\n\n{error}\n", file=sys.stderr)
+    sys.exit(2)
+
+
+wildcard_constraints:
+    round=r"\d+",
+    shard=r"\d+",
+    member=r"\d+",
+
+
+ROUNDS = pathlib.Path(f"results/{campaign.campaign}/rounds")
+
+
+def workflow_file(path):
+    """A file of the workflow itself, wherever the campaign runs."""
+    return str(pathlib.Path(workflow.basedir) / path)
+
+
+def leaves(*keys):
+    """The resolved value at a path of the campaign as plain JSON: what a rule's params hang on."""
+    value = campaign.model_dump(mode="json")
+    for key in keys:
+        value = value[key]
+    return value
+
+
+def without(mapping, *keys):
+    """A copy of a section without leaves that do not act on this rule."""
+    return {key: value for key, value in mapping.items() if key not in keys}
+
+
+def level_of(wildcards):
+    """Settings and identity (engine versions included) of the wildcard's level."""
+    return level_leaves(wildcards.level)
+
+
+def level_leaves(name):
+    """Settings and identity (engine versions included) of a level."""
+    level = campaign.level(name)
+    return {"name": name, "level_id": level_id(level), "settings": level.model_dump(mode="json")}
+
+
+def inspecting():
+    """True while nothing is executed: a dry run, --dag, --rulegraph, --lint, --list-rules."""
+    return workflow.executor_plugin is None or workflow.dryrun
+
+
+def figures_of(round):
+    """A finished round's figures, from their real path."""
+    return json.loads((ROUNDS / str(round) / "figures.json").read_text())
+
+
+def rounds_needed():
+    """How many rounds this campaign has, asking the checkpoint only for the first missing figures.
+
+    A dry run of a campaign shows every round up to the limit.
+    """
+    known = []
+    for round in range(campaign.stop.max_rounds):
+        if not (ROUNDS / str(round) / "figures.json").exists():
+            if inspecting():
+                return campaign.stop.max_rounds
+            checkpoints.assess_round.get(round=round)
+        known.append(figures_of(round))
+        if verdict(known, campaign.stop, campaign.acquisition.batch_labels).stop:
+            return round + 1
+    return campaign.stop.max_rounds
+
+
+def last_ranking(wildcards):
+    return f"<results>/rounds/{rounds_needed() - 1}/ranking.parquet"
+
+
+def last_report(wildcards):
+    return f"<results>/rounds/{rounds_needed() - 1}/report.html"
+
+
+def of_previous_round(wildcards, pattern):
+    """A file of the round before, nothing in round 0."""
+    previous = int(wildcards.round) - 1
+    return [] if previous < 0 else pattern.format(round=previous)
+
+
+def previous_predictions(wildcards):
+    return [
+        of_previous_round(
+            wildcards, f"<results>/rounds/{{round}}/predictions/{shard}/predictions.parquet"
+        )
+        for shard in range(campaign.prediction.shards)
+        if int(wildcards.round)
+    ]
+
+
+def previous_attack(wildcards):
+    return of_previous_round(wildcards, "<results>/rounds/{round}/attack.parquet")
+
+
+def previous_dataset(wildcards):
+    return of_previous_round(wildcards, "<results>/rounds/{round}/dataset/dataset.parquet")
+
+
+def previous_labels(wildcards):
+    return of_previous_round(wildcards, "<results>/rounds/{round}/dataset/labels.parquet")
+
+
+def previous_dataset_structures(wildcards):
+    return of_previous_round(wildcards, "<results>/rounds/{round}/dataset/structures.parquet")
+
+
+def previous_member(wildcards):
+    """The member to start from, where the campaign warm-starts its rounds."""
+    if not campaign.potential.warm_start:
+        return []
+    return of_previous_round(
+        wildcards, f"<results>/rounds/{{round}}/committee/{wildcards.member}/model.pt"
+    )
+
+
+def earlier_rounds(wildcards, pattern):
+    return [pattern.format(round=round) for round in range(int(wildcards.round))]
+
+
+def rounds_so_far(wildcards, pattern):
+    return [pattern.format(round=round) for round in range(int(wildcards.round) + 1)]
+
+
+def earlier_selections(wildcards):
+    return earlier_rounds(wildcards, "<results>/rounds/{round}/selection.parquet")
+
+
+def selections_so_far(wildcards):
+    return rounds_so_far(wildcards, "<results>/rounds/{round}/selection.parquet")
+
+
+def selected_structures_so_far(wildcards):
+    return rounds_so_far(wildcards, "<results>/rounds/{round}/structures.parquet")
+
+
+def receipts_so_far(wildcards):
+    return [
+        f"<results>/rounds/{round}/receipts/{shard}.parquet"
+        for round in range(int(wildcards.round) + 1)
+        for shard in range(campaign.labels.shards)
+    ]
+
+
+def figures_so_far(wildcards):
+    return rounds_so_far(wildcards, "<results>/rounds/{round}/figures.json")
+
+
+def metrics_so_far(wildcards):
+    return rounds_so_far(wildcards, "<results>/rounds/{round}/metrics.parquet")
+
+
+def parity_so_far(wildcards):
+    return rounds_so_far(wildcards, "<results>/rounds/{round}/evaluation/parity.parquet")
+
+
+def used_levels():
+    """Names of the levels that label: the rounds' and the confirming one."""
+    return list(dict.fromkeys([campaign.labels.level, campaign.ranking.confirm.level]))
+
+
+def all_receipts(wildcards):
+    """Receipts of every label job up to a round: references, rounds, hits."""
+    references = [f"<results>/references/{level}/receipt.parquet" for level in used_levels()]
+    return [*references, *receipts_so_far(wildcards), *hit_receipts(wildcards)]
+
+
+def hit_receipts(wildcards):
+    """Hits are labelled at both levels, so that the errors of model, geometry and level part."""
+    return [
+        f"<results>/rounds/{wildcards.round}/hits/{level}/{shard}.parquet"
+        for level in used_levels()
+        for shard in range(campaign.ranking.confirm.shards)
+    ]
+
+
+def take_campaign():
+    """Hold the campaign's lease while this controller lives; a second controller is refused."""
+    from molsieve.controller import take
+
+    try:
+        take(campaign, pathlib.Path(f"results/{campaign.campaign}"))
+    except CampaignError as error:
+        print(f"\n{error}\n", file=sys.stderr, flush=True)
+        raise WorkflowError("this campaign is taken") from None
+
+
+def answer():
+    """Where the ranking and the page are, and the first rows."""
+    from molsieve.controller import answer
+
+    return answer(campaign, ROUNDS / str(rounds_needed() - 1))
+
+
+def what_now():
+    return (
+        "Nothing that finished is lost. The rule's log (above) says what went wrong; the same "
+        "command goes on from there."
+    )

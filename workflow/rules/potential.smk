@@ -1,0 +1,104 @@
+# Purpose: the committee of interatomic potentials of a round, and what its word is worth.
+# Inputs: <results>/rounds/{round}/dataset/*.parquet, <results>/references/{level}/calibration.json
+# Outputs: <results>/rounds/{round}/committee/{member}/model.*, <results>/rounds/{round}/evaluation/*
+
+
+rule train_member:
+    """Train one member; it resumes from its own checkpoint after an interruption."""
+    input:
+        dataset="<results>/rounds/{round}/dataset/dataset.parquet",
+        structures="<results>/rounds/{round}/dataset/structures.parquet",
+        labels="<results>/rounds/{round}/dataset/labels.parquet",
+        calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
+        previous=previous_member,
+    output:
+        weights="<results>/rounds/{round}/committee/{member}/model.pt",
+        hyperparameters="<results>/rounds/{round}/committee/{member}/model.json",
+    log:
+        "<logs>/train_member/{round}_{member}.log",
+    conda:
+        "../../envs/ml.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=720,
+    params:
+        level=level_leaves(campaign.labels.level),
+        potential=without(leaves("potential"), "members"),
+        seed=campaign.seed,
+    script:
+        "../../scripts/train_member.py"
+
+
+rule evaluate_committee:
+    """Errors and calibration of the committee on data it has not seen."""
+    input:
+        dataset="<results>/rounds/{round}/dataset/dataset.parquet",
+        structures="<results>/rounds/{round}/dataset/structures.parquet",
+        labels="<results>/rounds/{round}/dataset/labels.parquet",
+        members=expand(
+            "<results>/rounds/{{round}}/committee/{member}/model.pt",
+            member=range(campaign.potential.members),
+        ),
+        calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
+    output:
+        metrics="<results>/rounds/{round}/evaluation/metrics.parquet",
+        calibration="<results>/rounds/{round}/evaluation/calibration.json",
+        parity="<results>/rounds/{round}/evaluation/parity.parquet",
+    log:
+        "<logs>/evaluate_committee/{round}.log",
+    conda:
+        "../../envs/ml.yaml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        campaign=campaign.campaign,
+        domain=campaign.domain,
+        prediction=without(leaves("prediction"), "shards"),
+        objective=leaves("objective"),
+        device=campaign.potential.device,
+        seed=campaign.seed,
+    script:
+        "../../scripts/evaluate_committee.py"
+
+
+rule predict_candidates:
+    """Relax one shard of the candidates with the committee and predict their objective."""
+    input:
+        candidates=expand(
+            "<results>/candidates/{shard}.parquet", shard=range(campaign.candidates.shards)
+        ),
+        species=expand(
+            "<results>/structures/{shard}/species.parquet", shard=range(campaign.candidates.shards)
+        ),
+        structures=expand(
+            "<results>/structures/{shard}/structures.parquet",
+            shard=range(campaign.candidates.shards),
+        ),
+        members=expand(
+            "<results>/rounds/{{round}}/committee/{member}/model.pt",
+            member=range(campaign.potential.members),
+        ),
+        evaluation="<results>/rounds/{round}/evaluation/calibration.json",
+        calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
+    output:
+        predictions="<results>/rounds/{round}/predictions/{shard}/predictions.parquet",
+        structures="<results>/rounds/{round}/predictions/{shard}/structures.parquet",
+    log:
+        "<logs>/predict_candidates/{round}_{shard}.log",
+    conda:
+        "../../envs/ml.yaml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        campaign=campaign.campaign,
+        domain=campaign.domain,
+        prediction=leaves("prediction"),
+        objective=leaves("objective"),
+        device=campaign.potential.device,
+    script:
+        "../../scripts/predict_candidates.py"
