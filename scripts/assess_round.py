@@ -23,7 +23,7 @@ def assess(inputs, outputs, params, round: int) -> None:
         read_table(inputs.selections, "selection"),
         read_table(inputs.receipts, "receipt"),
         objective.labelled_values(
-            read_table(inputs.structures, "structures"),
+            read_table(inputs.built, "structures"),
             read_table(inputs.labels, "labels"),
             level,
         ),

@@ -23,7 +23,7 @@ def rank(inputs, output: Path, params, round: int, run: Run) -> None:
         read_table(inputs.predictions, "predictions"),
         read_table(inputs.candidates, "candidates"),
         objective.labelled_values(
-            read_table(inputs.dataset_structures, "structures"),
+            read_table(inputs.built, "structures"),
             read_table(inputs.labels, "labels"),
             label_calibration,
         ),
@@ -41,6 +41,7 @@ def rank(inputs, output: Path, params, round: int, run: Run) -> None:
         round,
         output,
         params.campaign,
+        json.loads(Path(inputs.evaluation).read_text())["calibrated"],
     )
 
 

@@ -15,7 +15,7 @@ def select(inputs, outputs, params, round: int) -> None:
     objective = import_module(f"molsieve.domains.{params.domain}.objective")
     later = round > 0
     known = later and objective.labelled_values(
-        read_table(inputs.dataset_structures, "structures"),
+        read_table(inputs.structures, "structures"),
         read_table(inputs.labels, "labels"),
         json.loads(Path(inputs.calibration).read_text()),
     )

@@ -19,7 +19,7 @@ def select(inputs, outputs, params, round: int) -> None:
         read_table(inputs.structures, "structures"),
         read_table(inputs.minima, "structures"),
         objective.labelled_values(
-            read_table(inputs.dataset_structures, "structures"),
+            read_table(inputs.structures, "structures"),
             read_table(inputs.labels, "labels"),
             json.loads(Path(inputs.calibration).read_text()),
         ),

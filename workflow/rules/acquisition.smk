@@ -20,8 +20,6 @@ rule select_batch:
         selections=earlier_selections,
         predictions=previous_predictions,
         attack=previous_attack,
-        dataset=previous_dataset,
-        dataset_structures=previous_dataset_structures,
         labels=previous_labels,
     output:
         selection="<results>/rounds/{round}/selection.parquet",
@@ -87,7 +85,6 @@ checkpoint assess_round:
         selections=selections_so_far,
         receipts=receipts_so_far,
         dataset="<results>/rounds/{round}/dataset/dataset.parquet",
-        structures="<results>/rounds/{round}/dataset/structures.parquet",
         labels="<results>/rounds/{round}/dataset/labels.parquet",
         predictions=expand(
             "<results>/rounds/{{round}}/predictions/{shard}/predictions.parquet",

@@ -116,16 +116,8 @@ def previous_attack(wildcards):
     return of_previous_round(wildcards, "<results>/rounds/{round}/attack.parquet")
 
 
-def previous_dataset(wildcards):
-    return of_previous_round(wildcards, "<results>/rounds/{round}/dataset/dataset.parquet")
-
-
 def previous_labels(wildcards):
     return of_previous_round(wildcards, "<results>/rounds/{round}/dataset/labels.parquet")
-
-
-def previous_dataset_structures(wildcards):
-    return of_previous_round(wildcards, "<results>/rounds/{round}/dataset/structures.parquet")
 
 
 def previous_member(wildcards):

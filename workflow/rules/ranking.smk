@@ -21,7 +21,6 @@ rule select_hits:
             "<results>/rounds/{{round}}/predictions/{shard}/structures.parquet",
             shard=range(campaign.prediction.shards),
         ),
-        dataset_structures="<results>/rounds/{round}/dataset/structures.parquet",
         labels="<results>/rounds/{round}/dataset/labels.parquet",
         calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
     output:
@@ -78,7 +77,6 @@ rule rank_candidates:
             "<results>/rounds/{{round}}/predictions/{shard}/predictions.parquet",
             shard=range(campaign.prediction.shards),
         ),
-        dataset_structures="<results>/rounds/{round}/dataset/structures.parquet",
         labels="<results>/rounds/{round}/dataset/labels.parquet",
         calibrations=expand(
             "<results>/references/{level}/calibration.json",
@@ -94,6 +92,7 @@ rule rank_candidates:
         ),
         selections=selections_so_far,
         selection="<results>/rounds/{round}/hits/selection.parquet",
+        evaluation="<results>/rounds/{round}/evaluation/calibration.json",
         receipts=hit_receipts,
         figures=figures_so_far,
     output:
