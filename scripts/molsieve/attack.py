@@ -9,6 +9,10 @@ mean energy, E_min its energy at its own minimum. The gradient goes through the 
 All starts climb together, each on its own: Adam on the displacements, no atom further than
 ``max_displacement_angstrom`` from the minimum. Of the geometries on its way a start keeps the one
 with the largest L that is still the same molecule.
+
+E is the energy of the whole molecule, so kT bounds it as a whole: at 1000 K (0.09 eV) attacks on
+quinones end some 0.03 eV up and 0.03 Å away, at 10000 K (0.9 eV) some 0.5 to 1 eV and 0.1 Å, which
+is what the vibrations of twenty atoms hold at room temperature.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from torch import Tensor
 from molsieve import campaign as campaign_file
 from molsieve.campaign import digest
 from molsieve.chem.connectivity import bonds_of_geometry
+from molsieve.chem.duplicates import without_duplicates
 from molsieve.chem.identities import atoms_from_row, structure_row
 from molsieve.potential.committee import Committee
 from molsieve.potential.graphs import AtomsBatch
@@ -39,8 +44,6 @@ RELAX_FMAX_EV_PER_ANGSTROM = 0.05
 RELAX_STEPS = 60
 MIN_DISTANCE_FACTOR = 0.7
 """No two atoms closer than this times their summed covalent radii (C-H 0.75 Å, C-C 1.06 Å)."""
-DUPLICATE_ANGSTROM = 0.02
-"""Two geometries are the same when their sorted distances differ by less (root mean square)."""
 
 
 @dataclass(frozen=True)
@@ -250,9 +253,13 @@ def attack_structures(
     order = torch.argsort(attacked.objective, descending=True, stable=True).tolist()
     rows = []
     for s in order:
-        if attacked.accepted[s] and not minima.failed[s]:
-            atoms[s].positions = attacked.positions[batch.structure == s].cpu().numpy()
-            rows.append(_row(atoms[s], starts.iloc[s], protocol))
+        if not attacked.accepted[s] or minima.failed[s]:
+            continue
+        found = atoms[s].copy()
+        found.positions = attacked.positions[batch.structure == s].cpu().numpy()
+        # A committee whose minimum is another molecule than the start's is not attacked here.
+        if unsound(found.numbers, found.positions, _bonds(atoms[s])) is None:
+            rows.append(_row(found, starts.iloc[s], protocol))
     kept = without_duplicates(rows, structures)
     write_table(kept, "structures", out, campaign)
     return {"starts": len(starts), "accepted": len(rows), "duplicates": len(rows) - len(kept)}
@@ -275,6 +282,10 @@ def choose_starts(
     return rows.iloc[np.sort(chosen)].reset_index(drop=True)
 
 
+def _bonds(atoms: ase.Atoms) -> set[tuple[int, int]]:
+    return bonds_of_geometry(atoms.numbers, atoms.positions)
+
+
 def _row(atoms: ase.Atoms, parent: pd.Series, protocol: str) -> dict:
     return structure_row(
         atoms,
@@ -285,30 +296,3 @@ def _row(atoms: ase.Atoms, parent: pd.Series, protocol: str) -> dict:
         candidate_id=parent["candidate_id"],
         role=parent["role"],
     )
-
-
-def without_duplicates(rows: list[dict], known: pd.DataFrame) -> list[dict]:
-    """``rows`` less those whose geometry is already known for the species or in an earlier row."""
-    species = {row["species_id"] for row in rows}
-    seen: dict[str, list[np.ndarray]] = {s: [] for s in species}
-    for row in known[known["species_id"].isin(species)].to_dict("records"):
-        seen[row["species_id"]].append(distance_fingerprint(row))
-    kept = []
-    for row in rows:
-        mine = distance_fingerprint(row)
-        others = seen[row["species_id"]]
-        if all(np.sqrt(np.mean((mine - other) ** 2)) > DUPLICATE_ANGSTROM for other in others):
-            kept.append(row)
-            others.append(mine)
-    return kept
-
-
-def distance_fingerprint(row: dict) -> np.ndarray:
-    """(n_pairs,) distances in Å, sorted within each pair of elements: blind to the order of equal
-    atoms, to rotation and to reflection."""
-    numbers = np.asarray(row["numbers"])
-    positions = np.asarray(row["positions_angstrom"], float).reshape(-1, 3)
-    i, j = np.triu_indices(len(numbers), k=1)
-    distance = np.linalg.norm(positions[i] - positions[j], axis=1)
-    low, high = np.minimum(numbers[i], numbers[j]), np.maximum(numbers[i], numbers[j])
-    return distance[np.lexsort((distance, high, low))]

@@ -245,10 +245,10 @@ class Attack(Section):
 
     share: Fraction = Field(0.1, description="share of a round's labels")
     temperature_k: PositiveFloat = Field(
-        1000.0, description="higher: more strained geometries count as plausible"
+        10000.0, description="higher: more strained geometries count as plausible"
     )
     steps: PositiveInt = Field(30, description="gradient steps of an attack")
-    step_size_angstrom: PositiveFloat = Field(0.01, description="of an atom in one step")
+    step_size_angstrom: PositiveFloat = Field(0.02, description="of an atom in one step")
     max_displacement_angstrom: PositiveFloat = Field(
         0.5, description="of an atom from where it started"
     )
@@ -317,7 +317,9 @@ class Stop(Section):
         3, description="rounds, the seed round counted; raise it later to go on"
     )
     max_labels: PositiveInt = Field(1000, description="budget of labels over all rounds")
-    top_k: PositiveInt = Field(10, description="size of the answer that the stop rule guards")
+    top_k: Annotated[int, Field(ge=1, le=100)] = Field(
+        10, description="size of the answer that the stop rule guards"
+    )
     expected_missed: Annotated[float, Field(ge=0)] = Field(
         0.5, description="bound on the expected number of unlabelled candidates in the top k"
     )

@@ -22,7 +22,7 @@ def take(campaign: Campaign, results: Path) -> None:
     Raises:
         CampaignError: another live controller holds it, or the folder is another campaign's.
     """
-    from molsieve.checks import check_results_folder
+    from molsieve.checks import check_results_folder, record_campaign
 
     check_results_folder(campaign, results)
     results.mkdir(parents=True, exist_ok=True)
@@ -34,6 +34,13 @@ def take(campaign: Campaign, results: Path) -> None:
             f"after {STALE_AFTER_S:.0f} s (at once on the same machine)."
         )
     _held.append(lease)
+    record_campaign(campaign, results)
+
+
+def give_back() -> None:
+    """Release the lease at the end of a run."""
+    while _held:
+        _held.pop().release()
 
 
 def answer(campaign: Campaign, round_folder: Path, rows: int = 5) -> str:

@@ -79,6 +79,7 @@ def evaluate_round(
     Returns:
         The content of ``calibration.json``.
     """
+    labels = labels[labels["level_id"] == level_id]
     couples = predicted_couples(
         dataset, structures, labels, committee, domain, level_calibration, settings
     )

@@ -26,6 +26,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 HEARTBEATS_PER_STALE_TIME = 5
+IDLE_HEART_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,6 @@ class Lease:
         self.path = Path(path)
         self.stale_after_s = stale_after_s
         self.token = ""
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._lost = False
 
     @property
@@ -86,16 +85,14 @@ class Lease:
             if not (_linked(ours, self.path) or self._taken_over(ours)):
                 return False
         self.token, self._lost = token, False
-        self._start_heartbeat()
+        _HEART.start(self)
         return True
 
     def release(self) -> None:
         """Give the lease back, if it is still ours; without effect otherwise."""
         if not self.token:
             return
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        _HEART.stop(self)
         if self._touched():
             self.path.unlink(missing_ok=True)
         self.token = ""
@@ -122,24 +119,27 @@ class Lease:
             _remove_if_older(marker, ours, self.stale_after_s)
             return False
         try:
+            # An earlier thief may be done since we looked: moving its lease away, even to put it
+            # back, would leave the name free for a moment.
+            present = read_holder(self.path)
+            if present is not None and present.token != stale.token:
+                return False
             return _moved_away(self.path, stale.token) and _linked(ours, self.path)
         finally:
             marker.unlink(missing_ok=True)
 
-    def _start_heartbeat(self) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, args=(self._stop,), daemon=True)
-        self._thread.start()
-
-    def _beat(self, stop: threading.Event) -> None:
-        while not stop.wait(self.stale_after_s / HEARTBEATS_PER_STALE_TIME):
-            try:
-                if not self._touched():
-                    self._lost = True
-                    log.warning("lease %s was taken over by %s", self.path, self.holder())
-                    return
-            except OSError as error:  # a file system that hiccups: the next beat may pass
-                log.warning("no heartbeat on lease %s: %s", self.path, error)
+    def _beat(self) -> bool:
+        """One heartbeat; False if there is no more use in another."""
+        token = self.token
+        try:
+            if self._touched() or not token or self.token != token:
+                return bool(self.token)
+        except OSError as error:  # a file system that hiccups: the next beat may pass
+            log.warning("no heartbeat on lease %s: %s", self.path, error)
+            return True
+        self._lost = True
+        log.warning("lease %s was taken over by %s", self.path, self.holder())
+        return False
 
     def _touched(self) -> bool:
         """Heartbeat; False if the file is no longer ours."""
@@ -149,6 +149,52 @@ class Lease:
         with contextlib.suppress(FileNotFoundError):
             os.utime(self.path)
         return True
+
+
+class _Heart:
+    """The thread of this process that touches its leases, each a few times per stale time.
+
+    One for all: a thread started and joined for every claim costs more than the claim.
+    """
+
+    def __init__(self) -> None:
+        self._due: dict[Lease, float] = {}
+        self._changed = threading.Condition()
+        self._sleeps_until = 0.0
+        self._pid = 0
+
+    def start(self, lease: Lease) -> None:
+        """Touch ``lease`` from now on."""
+        due = time.monotonic() + lease.stale_after_s / HEARTBEATS_PER_STALE_TIME
+        with self._changed:
+            if self._pid != os.getpid():  # none yet, or in a forked child: no thread, no leases
+                self._due, self._pid = {}, os.getpid()
+                threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+            self._due[lease] = due
+            if due < self._sleeps_until:
+                self._changed.notify()
+
+    def stop(self, lease: Lease) -> None:
+        """Touch ``lease`` no more."""
+        with self._changed:
+            self._due.pop(lease, None)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                self._sleeps_until = min(self._due.values(), default=now + IDLE_HEART_S)
+                self._changed.wait(max(0.0, self._sleeps_until - now))
+                now = time.monotonic()
+                due = [lease for lease, at in self._due.items() if at <= now]
+                for lease in due:
+                    self._due[lease] = now + lease.stale_after_s / HEARTBEATS_PER_STALE_TIME
+            for lease in due:
+                if not lease._beat():
+                    self.stop(lease)
+
+
+_HEART = _Heart()
 
 
 class LeaseHeld(RuntimeError):

@@ -1,6 +1,6 @@
 """From members' energies of a candidate's species to arrays of the domain's objective.
 
-A domain's own arithmetic is in ``molsieve/domains/<name>/objective.py``: NAME, UNIT and
+A domain's own arithmetic is in ``molsieve/domains/<name>/objective.py``: NAME, UNIT, ROLES and
 ``objective_values`` of its species' energies. Whatever is asked here is answered member by member:
 the spread of an objective comes from the members' own values, never from summed spreads, because
 the errors of a candidate's species are correlated.
@@ -16,9 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-SPECIES_ROLES = {"flow_battery": ("oxidised", "reduced")}
-"""Roles whose energies a domain's ``objective_values`` takes, in its order."""
-
 
 def domain_module(domain: str) -> ModuleType:
     """``molsieve.domains.<domain>.objective``."""
@@ -33,7 +30,8 @@ def objective_name(domain: str) -> tuple[str, str]:
 
 def species_roles(domain: str) -> tuple[str, ...]:
     """Roles of the species an objective needs, in order."""
-    return SPECIES_ROLES[domain]
+    roles: tuple[str, ...] = domain_module(domain).ROLES
+    return roles
 
 
 def member_values(

@@ -154,7 +154,9 @@ def _relax(given: list[ase.Atoms], committee: Committee, settings: Prediction) -
         if reason is None and bool(result.failed[s]):
             reason = "the relaxation failed"
         if reason is None and settings.max_steps > 0:
-            reason = _unconverged(float(result.forces_max[s]), limit)
+            left = float(result.forces_max[s])
+            unfinished = left > CONVERGED_ENOUGH * limit
+            reason = f"not relaxed: {left:.2f} eV/Å left" if unfinished else None
             reason = reason or _rearranged(atoms, moved)
         minima.append(Minimum(moved, energies[:, s], start[:, s], int(result.steps[s]), reason))
     return minima
@@ -164,10 +166,6 @@ def _unseen(atoms: ase.Atoms, seen: set[int]) -> str | None:
     new = sorted(set(atoms.numbers.tolist()) - seen)
     symbols = ", ".join(chemical_symbols[z] for z in new)
     return f"element never seen in training: {symbols}" if new else None
-
-
-def _unconverged(force: float, limit: float) -> str | None:
-    return f"not relaxed: {force:.2f} eV/Å left" if force > CONVERGED_ENOUGH * limit else None
 
 
 def _rearranged(before: ase.Atoms, after: ase.Atoms) -> str | None:

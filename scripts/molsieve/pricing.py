@@ -17,6 +17,9 @@ import pandas as pd
 from molsieve.campaign import Campaign, CampaignError, TbliteLevel
 from molsieve.labelling.cost import CostModel, Level
 
+GFN2 = TbliteLevel.model_validate({"engine": "tblite"})
+"""What structures are relaxed with."""
+
 SAMPLE = 300
 """Candidates drawn to see how large the molecules are."""
 
@@ -202,7 +205,7 @@ def _label_stage(work: LabelWork) -> Stage:
 def building_s(campaign: Campaign, space: Space) -> float:
     """Core-seconds to build one species: conformers, then GFN2-xTB relaxations."""
     settings = campaign.structures  # type: ignore[attr-defined]
-    gradient = mean_cost_s(CostModel(), space.numbers, TbliteLevel(engine="tblite"))
+    gradient = mean_cost_s(CostModel(), space.numbers, GFN2)
     steps = min(RELAXATION_STEPS, settings.max_steps)
     relaxed = min(settings.relaxed_conformers, settings.conformers)
     return float(settings.conformers * CONFORMER_S + relaxed * steps * gradient)

@@ -117,7 +117,7 @@ class _Relaxation:
         energies, self.gradient = self._evaluate(everyone, self.x)
         self.energies, self.energies_start = energies, energies.clone()
         self.failed = ~self._finite(energies, self.gradient)
-        self.force = _largest_force(self.gradient)
+        self.force = _longest(self.gradient)
         active = self._unfinished(everyone)
         if len(active):
             self.inverse_hessian = torch.linalg.inv(self._model_hessian())
@@ -127,13 +127,13 @@ class _Relaxation:
         """One quasi-Newton step of the ``active`` structures; those that go on."""
         gradient = self.gradient[active]
         move = -torch.einsum("sij,sj->si", self.inverse_hessian[active], gradient)
-        longest = _largest_force(move)
+        longest = _longest(move)
         move = move * torch.clamp(self.radius[active] / longest, max=1.0)[:, None]
         trial = self.x[active] + move
         energies, trial_gradient = self._evaluate(active, trial)
         self.steps[active] += 1
         sound = self._finite(energies, trial_gradient)
-        drift = _largest_force(trial - self.x_start[active])
+        drift = _longest(trial - self.x_start[active])
         lost = (~sound) | (drift > MAX_DRIFT_ANGSTROM)
         self.failed[active[lost]] = True
         rise = energies.mean(0) - self.energies[:, active].mean(0)
@@ -147,7 +147,7 @@ class _Relaxation:
         taken = active[better]
         self.x[taken], self.gradient[taken] = trial[better], trial_gradient[better]
         self.energies[:, taken] = energies[:, better]
-        self.force[taken] = _largest_force(trial_gradient[better])
+        self.force[taken] = _longest(trial_gradient[better])
         return self._unfinished(active)
 
     def result(self) -> RelaxResult:
@@ -221,7 +221,7 @@ class _Relaxation:
         self.inverse_hessian[who] = inverse + outer - cross - cross.transpose(1, 2)
 
 
-def _largest_force(flat: Tensor) -> Tensor:
-    """(A, D) vectors of atoms → (A,) the longest one."""
+def _longest(flat: Tensor) -> Tensor:
+    """(A, D) displacements or gradients → (A,) the longest of an atom."""
     atoms = flat.reshape(flat.shape[0], flat.shape[1] // 3, 3)
     return torch.linalg.vector_norm(atoms, dim=-1).amax(1)

@@ -14,13 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from molsieve.acquisition.stopping import verdict
+from molsieve.acquisition.stopping import expected_missed, verdict
 from molsieve.campaign import Campaign, level_id
 from molsieve.controller import STALE_AFTER_S
 from molsieve.labelling.store import CLAIM_STALE_AFTER_S, LevelFolder, read_labels
 from molsieve.leases import is_live, read_holder
 from molsieve.plan import labels_by_round
-from molsieve.report.results import expected_missed
 from molsieve.tables import read_table
 from molsieve.terminal import Table, render
 
@@ -83,7 +82,7 @@ def controller_text(folder: Path) -> str:
         return "controller  none is running"
     if is_live(lease, STALE_AFTER_S):
         return f"controller  running: {holder}"
-    return f"controller  none is running; the last one ({holder}) ended without a farewell"
+    return f"controller  none is running; the last one was {holder}"
 
 
 def _labels_and_claims(campaign: Campaign) -> tuple[pd.DataFrame, set[str]]:

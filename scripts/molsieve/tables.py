@@ -364,7 +364,7 @@ def read_table(
 
 
 class atomic_path:
-    """A temporary name beside ``path``, fsynced and renamed onto it on success, removed on failure."""
+    """A temporary name beside ``path``: renamed onto it on success, removed on failure."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)

@@ -2,6 +2,7 @@
 # Inputs: the campaign file, and each finished round's figures.json.
 # Outputs: `campaign` (resolved), paths of rounds, the leaves that rules hang on.
 import json
+import os
 import pathlib
 import sys
 
@@ -9,9 +10,17 @@ sys.path.insert(0, str(pathlib.Path(workflow.basedir) / "scripts"))
 
 from molsieve.acquisition.stopping import verdict
 from molsieve.campaign import CampaignError, level_id
-from molsieve.loading import load_mapping
+from molsieve.loading import load_mapping, read_yaml
+
+# One thread a process unless told otherwise: parallelism comes from jobs and workers, and xTB with
+# more threads than cores is hundreds of times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 try:
+    if workflow.is_main_process:
+        # Snakemake's own YAML reading lets the last of two equal keys win in silence.
+        for path in workflow.configfiles:
+            read_yaml(path)
     campaign = load_mapping(config)
     if workflow.is_main_process:
         from molsieve.checks import check_campaign
@@ -202,12 +211,17 @@ def take_campaign():
 
 def answer():
     """Where the ranking and the page are, and the first rows."""
-    from molsieve.controller import answer
+    from molsieve.controller import answer, give_back
 
+    give_back()
     return answer(campaign, ROUNDS / str(rounds_needed() - 1))
 
 
 def what_now():
+    """What a person needs to know after a failure."""
+    from molsieve.controller import give_back
+
+    give_back()
     return (
         "Nothing that finished is lost. The rule's log (above) says what went wrong; the same "
         "command goes on from there."

@@ -33,6 +33,8 @@ rule build_report:
         dataset="<results>/rounds/{round}/dataset/dataset.parquet",
         ranking="<results>/rounds/{round}/ranking.parquet",
         template=workflow_file("workflow/report/page.html"),
+        style=workflow_file("workflow/report/page.css"),
+        behaviour=workflow_file("workflow/report/page.js"),
     output:
         page="<results>/rounds/{round}/report.html",
     log:

@@ -59,7 +59,7 @@ def assess_round(
     values = labelled_values.set_index("candidate_id")["value"]
     ok = predictions.loc[(predictions["status"] == "ok") & predictions["mean"].notna()]
     open_ids = pool.candidate_ids[history.may_train(pool) | history.may_be_held_out(pool)]
-    open_ids = open_ids[~np.isin(open_ids, values.index.tolist())]
+    open_ids = open_ids[~pd.Index(open_ids, dtype=object).isin(values.index)]
     n_accepted = int((candidates["status"] == "accepted").sum())
     chosen = pd.Index(history.candidates)
     figures: dict[str, Any] = {
@@ -71,7 +71,7 @@ def assess_round(
         "n_labelled_candidates": len(values),
         "n_label_failed_candidates": int((~chosen.isin(values.index)).sum()),
         "n_unlabelled": len(open_ids),
-        "n_selectable": int(np.isin(open_ids, ok["candidate_id"].tolist()).sum()),
+        "n_selectable": int(pd.Index(open_ids, dtype=object).isin(ok["candidate_id"]).sum()),
         "n_prediction_failed": len(predictions) - len(ok),
         "n_out_of_domain": int((~ok["in_domain"].astype(bool)).sum()),
         "mean_std": _number(ok["std"].astype(float).mean()),

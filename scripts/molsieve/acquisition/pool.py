@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,10 @@ class Pool:
     def species_counts(self) -> np.ndarray:
         """(C,) species of each candidate."""
         return np.array([len(rows) for rows in self.rows], dtype=int)
+
+    def holds(self, candidate_ids: Iterable[str]) -> np.ndarray:
+        """(C,) whether each candidate is one of these (np.isin would be quadratic for text)."""
+        return pd.Index(self.candidate_ids, dtype=object).isin(list(candidate_ids))
 
     def costs(self, settings: Acquisition) -> np.ndarray:
         """(C,) labels that each candidate costs."""

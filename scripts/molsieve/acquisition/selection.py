@@ -106,7 +106,7 @@ def _predictable(pool: Pool, predictions: pd.DataFrame | None, this: RoundSettin
     if predictions is None:
         return np.ones(len(pool), dtype=bool)
     ok = (predictions["status"] == "ok") & predictions["mean"].notna()
-    return np.isin(pool.candidate_ids, predictions.loc[ok, "candidate_id"].tolist())
+    return pool.holds(predictions.loc[ok, "candidate_id"])
 
 
 def _draw_random(
@@ -170,7 +170,7 @@ def _picks(
     """
     costs = pool.costs(this.acquisition)[eligible]
     count = budget.affordable(np.sort(costs), labels)
-    starts = pool.fingerprints[np.isin(pool.candidate_ids, list(history.candidates))]
+    starts = pool.fingerprints[pool.holds(history.candidates)]
     fingerprints = pool.fingerprints[eligible]
     if scored is None:
         first = int(this.rng(SEED_STREAM).integers(max(1, len(eligible))))

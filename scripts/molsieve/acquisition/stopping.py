@@ -61,7 +61,7 @@ def _few_missed(figures: Sequence[Mapping[str, Any]], stop: Stop) -> tuple[bool,
 
     A round whose spread is not calibrated cannot tell.
     """
-    window = [_expected_missed(f, stop.top_k) for f in figures[-stop.consecutive_rounds :]]
+    window = [expected_missed(f, stop.top_k) for f in figures[-stop.consecutive_rounds :]]
     now = window[-1]
     if now is None:
         return False, (
@@ -101,8 +101,11 @@ def _levelled(figures: Sequence[Mapping[str, Any]], stop: Stop) -> tuple[bool, s
     return False, f"{text}, not levelled (bound {stop.levelled_change:.0%})"
 
 
-def _expected_missed(figures: Mapping[str, Any], top_k: int) -> float | None:
-    values = figures["expected_missed"]
-    if not figures["calibrated"]:
-        return None
-    return values[top_k - 1] if top_k <= len(values) else None
+def expected_missed(figures: Mapping[str, Any], top_k: int) -> float | None:
+    """Expected number of unlabelled candidates in the top ``top_k``, as the verdict reads it.
+
+    None where fewer candidates are labelled, or the spread is not calibrated.
+    """
+    values = figures.get("expected_missed") or []
+    known = figures.get("calibrated", False) and top_k <= len(values)
+    return values[top_k - 1] if known else None

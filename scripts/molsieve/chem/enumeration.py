@@ -96,7 +96,8 @@ def products(
     """SMILES of every symmetry-distinct product, fewest substitutions first.
 
     Of the assignments that symmetry makes equal the one is kept whose substituted sites, then
-    whose substituents along them, come first.
+    whose substituents along them, come first. The symmetry is the scaffold's with its attachment
+    points: where these lie less symmetrically than the scaffold, equal products can remain.
 
     Args:
         substituents: texts of :func:`substituent_text`.

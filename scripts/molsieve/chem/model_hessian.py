@@ -50,6 +50,8 @@ def model_hessian(numbers: Tensor, positions: Tensor, cell: Tensor, pbc: Tensor)
         if not len(structure):
             continue
         gradient = torch.func.vmap(torch.func.grad(gradient_of))(points)
+        # Coinciding atoms have no direction; they add nothing here, their forces decide.
+        gradient = torch.nan_to_num(gradient)
         outer = stiffness[:, None, None, None, None] * (
             gradient[:, :, None, :, None] * gradient[:, None, :, None, :]
         )

@@ -17,10 +17,12 @@ from rdkit import Chem, rdBase
 _SINGLE, _DOUBLE = Chem.BondType.SINGLE, Chem.BondType.DOUBLE
 # Neutral sp2 carbon in a ring between two carbons: no ester, amide, imide or acid.
 _KETONE = "[#6;R;+0](=[OX1;+0])([#6])[#6]"
+_ENE = "[#6;!$(*=;!@*)]=,:[#6;!$(*=;!@*)]"
+_CARBONYL = "[$([#6;+0]=[OX1;+0])]"
 # The two commonest cores, recognised in compiled code; every other goes the general way.
 _COMMON_CORES = (
-    "[#6;+0]1(=[OX1])[#6]=,:[#6][#6;+0](=[OX1])[#6]=,:[#6]1",
-    "[#6;+0]1(=[OX1])[#6;+0](=[OX1])[#6]=,:[#6][#6]=,:[#6]1",
+    f"{_CARBONYL}1{_ENE}{_CARBONYL}{_ENE}1",
+    f"{_CARBONYL}1{_CARBONYL}{_ENE}{_ENE}1",
 )
 
 
@@ -30,9 +32,7 @@ class NotAQuinone(ValueError):
 
 def is_quinone(molecule: Chem.Mol) -> bool:
     """Whether :func:`reduce_quinone` finds a pair to act on."""
-    if any(molecule.HasSubstructMatch(core) for core in _common_cores()):
-        return True
-    return bool(_reductions(molecule))
+    return _has_common_core(molecule) or bool(_reductions(molecule))
 
 
 def reduce_quinone(molecule: Chem.Mol) -> Chem.Mol:
@@ -123,6 +123,16 @@ def _reduce(kekule: Chem.Mol, path: list[int], oxygens: tuple[int, int]) -> Chem
             return None
     Chem.AssignStereochemistry(product, cleanIt=True, force=True)
     return product.GetMol()
+
+
+def _has_common_core(molecule: Chem.Mol) -> bool:
+    # A bridged core is no smallest ring, and its diol not aromatic: it goes the general way too.
+    rings = {frozenset(ring) for ring in molecule.GetRingInfo().AtomRings()}
+    return any(
+        frozenset(match) in rings
+        for core in _common_cores()
+        for match in molecule.GetSubstructMatches(core)
+    )
 
 
 @cache

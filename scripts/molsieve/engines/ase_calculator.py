@@ -37,7 +37,7 @@ class LevelCalculator(Calculator):
     ) -> None:
         """Fill ``results``. Raises CalculationError when there is no number."""
         super().calculate(atoms, properties or ["energy"], system_changes)
-        label = self.engine.compute(self.atoms)
+        label = self.engine.compute(self.atoms)  # type: ignore[arg-type]
         self.last_label = label
         self.results = {
             "energy": label.energy_ev,

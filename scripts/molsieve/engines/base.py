@@ -1,4 +1,4 @@
-"""What every engine shares: the label of a calculation, its typed failure, and what may be computed.
+"""What every engine shares: a calculation's label, its typed failure, what may be computed.
 
 Atomic units stop at the engines' door: everything here is in eV, Å and e.
 """
@@ -24,7 +24,7 @@ ErrorKind = Literal[
 
 
 class CalculationError(Exception):
-    """A calculation that gave no label: ``kind`` is the type of the failure, ``message`` its story."""
+    """A calculation that gave no label: ``kind`` of the failure and ``message``, its story."""
 
     def __init__(self, kind: ErrorKind, message: str) -> None:
         super().__init__(kind, message)  # both arguments, so that it survives a process boundary
@@ -101,7 +101,7 @@ def charge_and_multiplicity(atoms: ase.Atoms) -> tuple[int, int]:
     if electrons < 1 or unpaired < 0 or unpaired > electrons or (electrons - unpaired) % 2:
         raise CalculationError(
             "bad_input",
-            f"multiplicity {multiplicity} is impossible for {electrons} electrons (charge {charge})",
+            f"multiplicity {multiplicity} is impossible for {electrons} electrons, charge {charge}",
         )
     return charge, multiplicity
 

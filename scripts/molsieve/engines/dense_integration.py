@@ -43,7 +43,7 @@ class DenseNumInt(numint.NumInt):  # type: ignore[misc]
 
     def nr_rks(
         self, mol, grids, xc_code, dms, relativity=0, hermi=1, max_memory=2000, verbose=None
-    ):  # type: ignore[no-untyped-def]  # noqa: E501
+    ):  # type: ignore[no-untyped-def]
         """(electrons, energy, potential matrix) of a closed-shell density matrix (nao, nao)."""
         family = self._xc_type(xc_code)
         dm = np.asarray(dms)
@@ -54,7 +54,7 @@ class DenseNumInt(numint.NumInt):  # type: ignore[misc]
 
     def nr_uks(
         self, mol, grids, xc_code, dms, relativity=0, hermi=1, max_memory=2000, verbose=None
-    ):  # type: ignore[no-untyped-def]  # noqa: E501
+    ):  # type: ignore[no-untyped-def]
         """(electrons, energy, potential matrices) of two spins' density matrices (2, nao, nao)."""
         family = self._xc_type(xc_code)
         dm = np.asarray(dms)

@@ -21,12 +21,17 @@ import numpy as np
 from pyscf import lib
 
 from molsieve.engines.base import CalculationError
+from molsieve.engines.dense_integration import DenseNumInt
 
 DAMPING = 0.5
 LEVEL_SHIFT_HARTREE = 0.3
 LOOSE_GRADIENT = 1e-2
 OTHER_GUESSES = ("huckel", "atom", "1e")
 COARSE_GRID_LEVEL = 0
+STATE = ("e_tot", "mo_energy", "mo_coeff", "mo_occ", "converged")
+
+EXCITED_HARTREE = 1e-4
+"""A step that converges this far above a determinant met on the way has found no ground state."""
 
 
 def converge(mf: Any, guess: np.ndarray | None = None) -> int:
@@ -42,16 +47,15 @@ def converge(mf: Any, guess: np.ndarray | None = None) -> int:
     Raises:
         CalculationError: ``scf_not_converged`` after the last step.
     """
-    if guess is None:
-        guess = _coarse_density(mf)
-    if _run(mf, guess):
+    if _run(mf, _coarse_density(mf, guess)):
         return 0
-    if _run(mf, _shifted_density(mf)):
-        return 1
-    for name in OTHER_GUESSES:
-        if _run(mf, _initial_guess(mf, name)):
-            return 2
-    if _second_order(mf):
+    lowest = _state(mf)
+    for name in ("shifted", *OTHER_GUESSES):
+        start = _shifted_density(mf) if name == "shifted" else _initial_guess(mf, name)
+        if _run(mf, start) and mf.e_tot < lowest["e_tot"] + EXCITED_HARTREE:
+            return 1 if name == "shifted" else 2
+        lowest = min(lowest, _state(mf), key=lambda state: state["e_tot"])
+    if _second_order(mf, lowest):
         return 3
     raise CalculationError(
         "scf_not_converged",
@@ -64,27 +68,37 @@ def _run(mf: Any, guess: np.ndarray | None) -> bool:
     return bool(mf.converged)
 
 
-def _coarse_density(mf: Any) -> np.ndarray | None:
-    """A density from a coarse grid, where a cycle costs a fifth; None: nothing came of it.
+def _state(mf: Any) -> dict[str, Any]:
+    return {name: getattr(mf, name) for name in STATE}
+
+
+def _coarse_density(mf: Any, guess: np.ndarray | None) -> np.ndarray | None:
+    """A density from a coarse grid, where a cycle costs a fifth; ``guess`` if nothing came of it.
 
     For pure functionals the coarse grid's potential is then corrected by its difference to the
     fine one at the last density (Brandt's defect correction) and iterated again: the fine grid is
     asked a few times instead of every cycle.
     """
-    if mf.grids.level <= COARSE_GRID_LEVEL:
-        return None
+    if (
+        mf.grids.level <= COARSE_GRID_LEVEL
+        or not isinstance(mf._numint, DenseNumInt)  # a GPU has no need of it
+        or mf.do_nlc()  # whose own grid would cost the most
+    ):
+        return guess
     fine, coarse = mf.grids, type(mf.grids)(mf.mol)
     coarse.level = COARSE_GRID_LEVEL
     try:
         mf.grids = coarse
-        density = _loose_density(mf, None, LOOSE_GRADIENT)
-        if density is None or mf._numint.libxc.is_hybrid_xc(mf.xc):
+        density = _loose_density(mf, guess, LOOSE_GRADIENT)
+        if density is None:
+            return guess
+        if mf._numint.libxc.is_hybrid_xc(mf.xc):
             return density  # a cycle's cost is exchange there, which no grid makes cheaper
         for threshold in (1e-3, 0.3 * np.sqrt(mf.conv_tol)):
             correction = _potential(mf, fine, density) - _potential(mf, coarse, density)
             density = _corrected_density(mf, correction, density, threshold)
             if density is None:
-                return None
+                return guess
         return density
     finally:
         mf.grids = fine
@@ -130,15 +144,20 @@ def _loose_density(mf: Any, guess: np.ndarray | None, gradient: float) -> np.nda
 
 
 def _initial_guess(mf: Any, name: str) -> np.ndarray | None:
+    """The guess of that name; PySCF's own where it has none such for these elements."""
     try:
-        return np.asarray(mf.get_init_guess(mf.mol, name))
+        density: np.ndarray = mf.get_init_guess(mf.mol, name)
+        return density
     except (KeyError, ValueError, RuntimeError, NotImplementedError):
-        return None  # PySCF has no such guess for these elements
+        return None
 
 
-def _second_order(mf: Any) -> bool:
+def _second_order(mf: Any, start: dict[str, Any]) -> bool:
+    """Descend from the lowest determinant so far: from a poor one it may end on a saddle point."""
+    if not hasattr(mf, "newton"):
+        return False
     newton = mf.newton()
-    newton.kernel(mo_coeff=mf.mo_coeff, mo_occ=mf.mo_occ)
-    for name in ("mo_energy", "mo_coeff", "mo_occ", "e_tot", "converged"):
+    newton.kernel(mo_coeff=start["mo_coeff"], mo_occ=start["mo_occ"])
+    for name in STATE:
         setattr(mf, name, getattr(newton, name))
-    return bool(mf.converged)
+    return bool(mf.converged) and mf.e_tot < start["e_tot"] + EXCITED_HARTREE

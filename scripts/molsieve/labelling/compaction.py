@@ -65,7 +65,7 @@ def compact_job(folder: LevelFolder, job: str, campaign: str = "") -> int:
 def compact_dead_jobs(folder: LevelFolder) -> int:
     """Compact the journals of jobs that ended without doing so; returns the rows found."""
     rows = 0
-    for job in sorted({job_of(path) for path in folder.journal_paths()}):
+    for job in sorted({job_of(path) for path in folder.journal_paths() + folder.job_leases()}):
         if clear_if_stale(folder.job_lease_path(job), CLAIM_STALE_AFTER_S):
             rows += compact_job(folder, job)
     return rows

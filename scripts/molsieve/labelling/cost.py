@@ -107,7 +107,10 @@ class CostModel:
     @classmethod
     def from_store(cls, store: str | Path, levels: Iterable[Level]) -> CostModel:
         """Fitted to the ok labels of each level in ``store``."""
-        return cls.from_labels({level: read_labels(store, level_id(level)) for level in levels})
+        columns = ["wall_s", "cores", "valence_electrons"]
+        return cls.from_labels(
+            {level: read_labels(store, level_id(level), columns=columns) for level in levels}
+        )
 
     @classmethod
     def from_labels(cls, labels: Mapping[Level, pd.DataFrame]) -> CostModel:

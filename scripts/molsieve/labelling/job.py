@@ -39,6 +39,7 @@ GRACE_S = 5.0
 """After SIGTERM, for calculations about to end; SLURM kills 30 s after its SIGTERM."""
 HAND_IN_S = 30.0
 """Kept of the margin before the wall time, to stop workers and compact journals."""
+ERROR_COLUMNS = ["error_kind", "error_message"]
 RECEIPT_COLUMNS = tables.SCHEMAS["receipt"].names
 
 
@@ -87,14 +88,14 @@ def label_structures(
     folder = LevelFolder.made(store, level)
     unique = structures.drop_duplicates("structure_id")
     compact_dead_jobs(folder)
-    found = read_labels(store, folder.level_id, unique["structure_id"])
+    found = read_labels(store, folder.level_id, unique["structure_id"], ERROR_COLUMNS)
     left = unique[~unique["structure_id"].isin(found["structure_id"])]
     if len(left):
         rows = _longest_first(left, level, store)
         _compute(rows, folder, level, workers, run, job, deadline, campaign, compute)
-        found = read_labels(store, folder.level_id, unique["structure_id"])
+        found = read_labels(store, folder.level_id, unique["structure_id"], ERROR_COLUMNS)
     clear_claims(folder, found["structure_id"])
-    return _receipt(found, len(unique), receipt, campaign)
+    return _receipt(found, folder.level_id, len(unique), receipt, campaign)
 
 
 def _longest_first(structures: pd.DataFrame, level: Level, store: str | Path) -> list[dict]:
@@ -150,12 +151,12 @@ def _stopping(deadline: float | None, wall_margin_s: float) -> Stopping:
 
 
 def _receipt(
-    found: pd.DataFrame, wanted: int, receipt: str | Path | None, campaign: str
+    found: pd.DataFrame, level_id: str, wanted: int, receipt: str | Path | None, campaign: str
 ) -> pd.DataFrame:
     done = int((found["status"] == "ok").sum())
     if len(found) < wanted:
         raise Unfinished(done, len(found) - done, wanted - len(found))
-    rows = found[RECEIPT_COLUMNS]
+    rows = found.assign(level_id=level_id)[RECEIPT_COLUMNS]
     if receipt is not None:
         tables.write_table(rows, "receipt", receipt, campaign)
     return rows

@@ -49,7 +49,7 @@ POLL_S = 0.5
 DEATHS_ALLOWED = 1
 TERMINATIONS_ALLOWED = 3
 """A SIGTERM meant for the whole job may reach a worker first; it says nothing of its structure."""
-POOL_RESTARTS = 20
+POOL_RESTARTS = 10
 
 ONE_THREAD = {
     name: "1"

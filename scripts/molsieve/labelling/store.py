@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 CLAIM_STALE_AFTER_S = 120.0
 """A claim, or a job, without a heartbeat for this long is given up (its node is gone)."""
 READ_TRIES = 50
+_COLUMNS = tables.SCHEMAS["labels"].names
 ATTEMPT_KEY = ["structure_id", "attempt_id"]
 
 
@@ -80,6 +81,10 @@ class LevelFolder:
         """The sign of life of a label job."""
         return self.journals / f"{job}.lease"
 
+    def job_leases(self) -> list[Path]:
+        """The sign of life of every job, live or not."""
+        return _listed(self.journals, ".lease")
+
     def fragment_paths(self) -> list[Path]:
         """Every fragment, sorted by name."""
         return sorted(_listed(self.fragments, ".parquet"))
@@ -97,12 +102,8 @@ class LevelFolder:
         """
         try:
             return tables.read_table(path, "labels", columns)
-        except FileNotFoundError:
-            raise
         except (pa.ArrowException, OSError, tables.TableError) as error:
-            if isinstance(error, tables.TableError) and not isinstance(
-                error.__cause__, pa.ArrowException
-            ):
+            if not _is_damage(error):
                 raise
             self.set_aside(path, error)
             return None
@@ -113,6 +114,16 @@ class LevelFolder:
         with contextlib.suppress(OSError):
             self.quarantine.mkdir(exist_ok=True)
             os.replace(path, self.quarantine / path.name)
+
+
+def _is_damage(error: Exception) -> bool:
+    """True if a file's content is at fault, not its absence, the disk, the rights or the contract.
+
+    pyarrow reports a broken page as an OSError without a number.
+    """
+    if isinstance(error, tables.TableError):
+        return isinstance(error.__cause__, pa.ArrowException)
+    return not isinstance(error, OSError) or error.errno is None
 
 
 def _listed(folder: Path, suffix: str) -> list[Path]:
@@ -130,41 +141,51 @@ def job_of(journal: Path) -> str:
 
 
 def read_labels(
-    store: str | Path, level_id: str, structure_ids: Iterable[str] | None = None
+    store: str | Path,
+    level_id: str,
+    structure_ids: Iterable[str] | None = None,
+    columns: Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """The winning row of each structure, sorted by ``structure_id``; those without one are absent.
 
     Args:
         structure_ids: None: of every structure of the level.
+        columns: None: all; else at least these (leaving out the forces saves most of the time).
     """
-    return winning_rows(read_attempts(store, level_id, structure_ids))
+    return winning_rows(read_attempts(store, level_id, structure_ids, columns))
 
 
 def read_attempts(
-    store: str | Path, level_id: str, structure_ids: Iterable[str] | None = None
+    store: str | Path,
+    level_id: str,
+    structure_ids: Iterable[str] | None = None,
+    columns: Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Every attempt at the structures (None: all), each once: fragments and journals together."""
     folder = LevelFolder(store, level_id)
     wanted = None if structure_ids is None else set(structure_ids)
+    names = None if columns is None else list(dict.fromkeys([*ATTEMPT_KEY, "status", *columns]))
     for _ in range(READ_TRIES):
         with contextlib.suppress(FileNotFoundError, Compacted):
-            return _read_once(folder, wanted)
+            return _read_once(folder, wanted, names)
     raise RuntimeError(f"{folder.path}: files moved during each of {READ_TRIES} readings")
 
 
-def _read_once(folder: LevelFolder, wanted: set[str] | None) -> pd.DataFrame:
+def _read_once(
+    folder: LevelFolder, wanted: set[str] | None, columns: list[str] | None
+) -> pd.DataFrame:
     """One reading. Journals first: what leaves them meanwhile is already in a fragment."""
     journals = folder.journal_paths()
     records = [r for path in journals for r in read_journal(path).records]
     if wanted is not None:
         records = [r for r in records if r["structure_id"] in wanted]
-    frames = [rows_frame(records)]
+    frames = [rows_frame(records)[columns or _COLUMNS]]
     for path in folder.fragment_paths():
         if wanted is not None:
             keys = folder.read_fragment(path, ["structure_id"])
             if keys is None or not keys["structure_id"].isin(wanted).any():
                 continue
-        rows = folder.read_fragment(path)
+        rows = folder.read_fragment(path, columns)
         if rows is not None:
             frames.append(rows if wanted is None else rows[rows["structure_id"].isin(wanted)])
     _refuse_if_moved(folder, journals)
@@ -243,7 +264,7 @@ class KnownStructures:
 def store_counts(store: str | Path, level_id: str) -> dict[str, Any]:
     """How a level's labels stand: ``ok``, ``failed``, ``failed_by_kind``, ``in_progress``."""
     folder = LevelFolder(store, level_id)
-    rows = read_labels(store, level_id)
+    rows = read_labels(store, level_id, columns=["error_kind"])
     failed = rows[rows["status"] != "ok"]
     return {
         "ok": int((rows["status"] == "ok").sum()),

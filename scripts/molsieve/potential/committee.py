@@ -12,7 +12,7 @@ from torch import Tensor
 
 from molsieve.campaign import CampaignError
 from molsieve.potential.graphs import AtomsBatch, GraphBatch, neighbour_list
-from molsieve.potential.model import EnergyModel
+from molsieve.potential.model import EnergyModel, flushed_denormals, torch_device
 from molsieve.potential.storage import load_member
 
 
@@ -85,7 +85,12 @@ class Committee:
 
     @classmethod
     def load(cls, folders: Sequence[Path | str], device: str = "cpu") -> Committee:
-        """From the folders of its members."""
+        """From the folders of its members, onto ``cpu`` or ``gpu``.
+
+        Raises:
+            CampaignError: ``gpu`` on a machine without one.
+        """
+        device = torch_device(device)
         members = [load_member(Path(folder), device) for folder in folders]
         return cls([m for m, _ in members], [d for _, d in members], device)
 
@@ -115,7 +120,7 @@ class Committee:
         batch = batch.to(self.device)
         edges = neighbour_list(batch, self.cutoff_angstrom)
         results = []
-        with _flushed_denormals():
+        with flushed_denormals():
             for model in self.models:
                 graph = GraphBatch.from_batch(batch, edges)
                 if batch.positions.requires_grad:
@@ -146,19 +151,6 @@ class Committee:
                 f"structures with (charge, multiplicity) {strange}, but the committee learned from "
                 f"{sorted(self.states)} without potential.electronic_embedding; set it to true"
             )
-
-
-class _flushed_denormals:
-    """Denormal numbers as zero for a while: they halve a core's speed and mean nothing here."""
-
-    def __enter__(self) -> None:
-        # torch has no way to ask; a denormal tells whether it survives an addition.
-        tiny = torch.tensor(1e-40)
-        self.before = bool((tiny + tiny) == 0)
-        torch.set_flush_denormal(True)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_flush_denormal(self.before)
 
 
 def _numbers(

@@ -1,174 +1,21 @@
-"""Batches of structures, their neighbour lists, and training sets held in memory.
+"""Graphs the network reads, and training sets of them held in memory.
 
-Units: Å, e. Shapes: N atoms, S structures, E edges (ordered pairs within the cutoff). An edge goes
-from its centre i to its neighbour j; ``r_ij = position_j + cell shift - position_i``. Edges are
-sorted by centre.
+Units: Å, e, eV. Shapes: N atoms, S structures, E edges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
-import ase
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from molsieve.chem.identities import atoms_from_row
+from molsieve.potential.batches import AtomsBatch
+from molsieve.potential.neighbours import Edges, neighbour_list
 
-PAIR_BLOCK = 4_000_000
-"""Largest number of distances computed at once for molecules (32 MB in float64)."""
-
-
-@dataclass(frozen=True)
-class AtomsBatch:
-    """Structures side by side.
-
-    Attributes:
-        numbers: (N,) int64 atomic numbers.
-        positions: (N, 3) float64, Å.
-        structure: (N,) int64, index of the structure, ascending.
-        cell: (S, 3, 3) float64, Å, rows are lattice vectors; zero where not periodic.
-        pbc: (S, 3) bool.
-        charge: (S,) int64, e.
-        multiplicity: (S,) int64, 2S+1.
-    """
-
-    numbers: Tensor
-    positions: Tensor
-    structure: Tensor
-    cell: Tensor
-    pbc: Tensor
-    charge: Tensor
-    multiplicity: Tensor
-
-    @classmethod
-    def from_atoms(cls, structures: Sequence[ase.Atoms]) -> AtomsBatch:
-        """Charge and multiplicity from ``info["charge_e"]`` and ``info["multiplicity"]`` (0, 1)."""
-        if not structures:
-            raise ValueError("a batch needs at least one structure")
-        sizes = [len(a) for a in structures]
-        return cls(
-            numbers=torch.from_numpy(np.concatenate([a.numbers for a in structures]).astype("i8")),
-            positions=torch.from_numpy(np.concatenate([a.positions for a in structures])),
-            structure=torch.repeat_interleave(torch.tensor(sizes)),
-            cell=torch.from_numpy(np.stack([a.cell.array for a in structures])),
-            pbc=torch.from_numpy(np.stack([a.pbc for a in structures])),
-            charge=torch.tensor([int(a.info.get("charge_e", 0)) for a in structures]),
-            multiplicity=torch.tensor([int(a.info.get("multiplicity", 1)) for a in structures]),
-        )
-
-    @classmethod
-    def from_structures(cls, structures: pd.DataFrame) -> AtomsBatch:
-        """From rows of the ``structures`` table, in their order."""
-        return cls.from_atoms([atoms_from_row(row) for row in structures.to_dict("records")])
-
-    @property
-    def n_structures(self) -> int:
-        """S."""
-        return len(self.charge)
-
-    @property
-    def sizes(self) -> Tensor:
-        """(S,) atoms a structure."""
-        return torch.bincount(self.structure, minlength=self.n_structures)
-
-    def with_positions(self, positions: Tensor) -> AtomsBatch:
-        """The same structures elsewhere; ``positions`` (N, 3), Å."""
-        return replace(self, positions=positions)
-
-    def to(self, device: str | torch.device) -> AtomsBatch:
-        """The batch on another device."""
-        return AtomsBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Ordered pairs within the cutoff, sorted by centre.
-
-    Attributes:
-        centre, neighbour: (E,) int64 atom indices i and j.
-        shift: (E, 3) float64, Å, lattice translation of j; None when nothing is periodic.
-    """
-
-    centre: Tensor
-    neighbour: Tensor
-    shift: Tensor | None
-
-    def vectors(self, positions: Tensor) -> Tensor:
-        """``r_ij`` (E, 3), Å, in the precision of ``positions``."""
-        vectors = positions.index_select(0, self.neighbour) - positions.index_select(0, self.centre)
-        return vectors if self.shift is None else vectors + self.shift
-
-
-def neighbour_list(batch: AtomsBatch, cutoff_angstrom: float) -> Edges:
-    """All ordered pairs closer than the cutoff, periodic images included, none with itself."""
-    positions = batch.positions.detach()
-    if not bool(batch.pbc.any()):
-        centre, neighbour = _molecular_pairs(positions, batch.sizes, cutoff_angstrom)
-        return Edges(centre, neighbour, None)
-    return _periodic_pairs(batch, positions, cutoff_angstrom)
-
-
-def _molecular_pairs(positions: Tensor, sizes: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
-    """Pairs from dense blocks of distances, several molecules at once, padded to the largest."""
-    largest = int(sizes.max())
-    starts = torch.cumsum(sizes, 0) - sizes
-    slots = torch.arange(largest, device=sizes.device)
-    step = max(1, PAIR_BLOCK // largest**2)
-    centres, neighbours = [], []
-    for first in range(0, len(sizes), step):
-        size, start = sizes[first : first + step], starts[first : first + step]
-        real = slots < size[:, None]
-        atom = torch.where(real, start[:, None] + slots, 0)
-        block = positions[atom]
-        squared = (block[:, :, None] - block[:, None, :]).square().sum(-1)
-        near = (squared < cutoff**2) & real[:, :, None] & real[:, None, :]
-        near &= slots[:, None] != slots
-        molecule, i, j = near.nonzero(as_tuple=True)
-        centres.append(start[molecule] + i)
-        neighbours.append(start[molecule] + j)
-    return torch.cat(centres), torch.cat(neighbours)
-
-
-def _periodic_pairs(batch: AtomsBatch, positions: Tensor, cutoff: float) -> Edges:
-    """Pairs structure by structure with matscipy's linear-scaling cell list."""
-    from matscipy.neighbours import neighbour_list as matscipy_pairs
-
-    centres, neighbours, shifts = [], [], []
-    start = 0
-    for s, size in enumerate(batch.sizes.tolist()):
-        cell, pbc = batch.cell[s].cpu().numpy(), batch.pbc[s].cpu().numpy()
-        place = positions[start : start + size].cpu().numpy()
-        i, j, images = matscipy_pairs(
-            "ijS",
-            positions=place,
-            cell=_spanning_cell(cell, pbc, place, cutoff),
-            pbc=pbc,
-            cutoff=cutoff,
-        )
-        order = np.lexsort((j, i))
-        centres.append(i[order].astype("i8") + start)
-        neighbours.append(j[order].astype("i8") + start)
-        shifts.append(images[order] @ cell)
-        start += size
-    device = positions.device
-    return Edges(
-        torch.from_numpy(np.concatenate(centres)).to(device),
-        torch.from_numpy(np.concatenate(neighbours)).to(device),
-        torch.from_numpy(np.concatenate(shifts)).to(positions),
-    )
-
-
-def _spanning_cell(
-    cell: np.ndarray, pbc: np.ndarray, positions: np.ndarray, cutoff: float
-) -> np.ndarray:
-    """The cell with an orthogonal vector along each direction that is not periodic."""
-    full = ase.geometry.complete_cell(np.where(pbc[:, None], cell, 0.0))
-    extent = np.ptp(positions, axis=0).max() + 2 * cutoff
-    return np.where(pbc[:, None], full, full * extent)
+__all__ = ["AtomsBatch", "Edges", "GraphBatch", "GraphSet", "neighbour_list"]
 
 
 @dataclass(frozen=True)
@@ -253,8 +100,10 @@ class GraphSet:
         Raises:
             KeyError: a structure without an ok label with energy and forces.
         """
-        by_id = labels.set_index("structure_id")
-        missing = set(structures["structure_id"]) - set(by_id.index[by_id["status"] == "ok"])
+        by_id = labels.drop_duplicates("structure_id").set_index("structure_id")
+        usable = (by_id["status"] == "ok") & by_id["energy_ev"].notna()
+        usable &= by_id["forces_ev_per_angstrom"].notna()
+        missing = set(structures["structure_id"]) - set(by_id.index[usable])
         if missing:
             raise KeyError(f"{len(missing)} structures have no ok label, e.g. {min(missing)}")
         labels = by_id.loc[list(structures["structure_id"])]

@@ -17,12 +17,17 @@ from molsieve.report.markup import (
     section,
     signed,
     table,
+    warning,
     words,
 )
 from molsieve.report.molecules import draw_molecule
 from molsieve.report.results import Results
 
 CARDS = 12
+UNCALIBRATED = (
+    "The spread of this round's committee is not calibrated (too few calibration couples): the "
+    "± and the intervals are raw and not to be relied on."
+)
 RANKING_ROWS = 100
 ERRORS = {
     "model_error": "model: prediction − label level, both at the committee's minimum",
@@ -38,17 +43,19 @@ def answer_section(results: Results) -> str:
         return section("answer", "Answer", nothing("No candidate was ranked."))
     top = min(CARDS, int(results.campaign["stop"]["top_k"]))
     shown = ranking[ranking["rank"].notna()].head(top)
+    level = results.campaign["ranking"]["confirm"]["level"]
     cards = "".join(_card(row, results) for _, row in shown.iterrows())
     return section(
         "answer",
         "Answer",
         f'<p class="headline">{escape(_headline(ranking, results))}</p>',
+        "" if results.calibrated else warning(UNCALIBRATED),
         f'<div class="cards">{cards}</div>',
         paragraph(
-            "Predictions are the committee's mean ± one calibrated standard deviation; the 95 % "
-            "interval is conformal. Candidates are ordered by the labelled value where there is "
-            "one, else by the prediction. Confirmed values are computed again at the level "
-            f"“{results.campaign['ranking']['confirm']['level']}” and are not predictions."
+            "Predictions are the committee's mean ± one standard deviation, scaled on calibration "
+            "couples; the 95 % interval is conformal. Candidates are ordered by the labelled value "
+            "where there is one, else by the prediction. Confirmed values are computed again at "
+            f"the level “{level}” and are not predictions."
         ),
     )
 

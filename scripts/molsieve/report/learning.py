@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from molsieve.acquisition.stopping import expected_missed
 from molsieve.report.markup import (
     beside,
     figure,
@@ -23,7 +24,7 @@ from molsieve.report.markup import (
     table,
     words,
 )
-from molsieve.report.results import Results, expected_missed
+from molsieve.report.results import Results
 from molsieve.report.svg import Axis, Plot, axis_from_zero, axis_of_rounds, axis_over
 
 HELD_OUT = ("test", "calibration")
@@ -62,7 +63,9 @@ def _figure_text(figures: Mapping[str, Any], key: str) -> str:
     value, interval = figures.get(key), figures.get(f"{key}_interval")
     if key == "expected_missed" or isinstance(value, list | dict):
         return "–"
-    text = number(value) if isinstance(value, float) else str("–" if value is None else value)
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "yes", False: "no"}[value]
+    text = number(value) if isinstance(value, float) else str(value)
     return f"{text} {interval_text(interval)}" if interval else text
 
 
@@ -164,7 +167,7 @@ def rounds_section(results: Results) -> str:
     bars = [_interval(i) for i in error["interval"]]
     x = axis_of_rounds(error["round"].tolist())
     highs = [high for _, high in bars]
-    y = axis_from_zero(f"{results.unit}", highs, error["value"], spread["value"])
+    y = axis_from_zero(results.unit, highs, error["value"].tolist(), spread["value"].tolist())
     plot = Plot(x, y, "Error and spread against round", height=340)
     for frame, series, name in (
         (error, 1, f"mean absolute error ({split})"),

@@ -53,11 +53,12 @@ def words(name: str) -> str:
 def figure_name(key: str) -> str:
     """A key of figures in words: ``labels_ok_total``, ``random_test_mae``, ``loo_mae_v``.
 
-    A volt at the end is left to the value.
+    A unit at the end is left to the value.
     """
-    text = words(key.removeprefix("n_").removesuffix("_total").removesuffix("_v"))
-    known = {"mae": "MAE", "rmse": "RMSE", "std": "std", "loo": "leave-one-out", "max": "largest"}
-    return " ".join(known.get(word, word) for word in text.split())
+    for ending in ("_total", "_v", "_ev"):
+        key = key.removesuffix(ending)
+    known = {"h2": "H₂", "mae": "MAE", "rmse": "RMSE", "loo": "leave-one-out", "max": "largest"}
+    return " ".join(known.get(word, word) for word in words(key.removeprefix("n_")).split())
 
 
 def section(name: str, title: str, *parts: str) -> str:
@@ -74,6 +75,11 @@ def paragraph(text: str) -> str:
 def beside(*parts: str) -> str:
     """Parts side by side where the page is wide enough; empty ones left out."""
     return f'<div class="beside">{"".join(f"<div>{p}</div>" for p in parts if p)}</div>'
+
+
+def warning(text: str) -> str:
+    """A sentence that must be seen before what follows is believed."""
+    return f'<p class="warning">{escape(text)}</p>'
 
 
 def nothing(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import escape
+from typing import Any
 
 from rdkit import Chem
 from rdkit.Chem import rdDepictor
@@ -31,7 +32,8 @@ def draw_molecule(smiles: str) -> str:
     rdDepictor.Compute2DCoords(molecule)
     rdDepictor.StraightenDepiction(molecule)
     drawer = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
-    options = drawer.drawOptions()
+    # RDKit's stubs type every option as the options themselves.
+    options: Any = drawer.drawOptions()
     options.clearBackground = False
     options.bondLineWidth = 2
     options.fixedBondLength = 26

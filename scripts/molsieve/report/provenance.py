@@ -72,11 +72,19 @@ def _level_part(name: str, frame: pd.DataFrame, calibration: Mapping[str, Any]) 
 def _fit_table(calibration: Mapping[str, Any]) -> str:
     """The numbers of a level's fit; lists and texts are left to calibration.json."""
     rows = [
-        [figure_name(k), f"{number(v, 4)} V" if k.endswith("_v") else _short(v)]
+        [figure_name(k), _fit_value(k, v)]
         for k, v in calibration.items()
         if isinstance(v, int | float) and not isinstance(v, bool)
     ]
     return table(["fit", "value"], rows, texts=("fit",)) if rows else ""
+
+
+def _fit_value(key: str, value: float) -> str:
+    """A number of the fit with the unit that its key names."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    unit = {"v": " V", "ev": " eV"}.get(key.rpartition("_")[2], "")
+    return number(value, 4) + unit
 
 
 def _fit_line(plot: Plot, fitted: pd.DataFrame) -> None:

@@ -12,17 +12,6 @@ import pandas as pd
 
 from molsieve.tables import read_table
 
-
-def expected_missed(figures: Mapping[str, Any], top_k: int) -> float | None:
-    """Expected number of unlabelled candidates in the top ``top_k``, as the verdict reads it.
-
-    None where fewer candidates are labelled, or the spread is not calibrated.
-    """
-    values = figures.get("expected_missed") or []
-    known = figures.get("calibrated", False) and top_k <= len(values)
-    return values[top_k - 1] if known else None
-
-
 CANDIDATE_COLUMNS = [
     "candidate_id",
     "identifier",
@@ -99,6 +88,11 @@ class Results:
             if len(frame):
                 return str(frame["unit"].iloc[0])
         return ""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the last round had enough calibration couples to scale its spread."""
+        return bool(self.figures) and bool(self.figures[-1].get("calibrated", False))
 
     @property
     def last_round(self) -> int:

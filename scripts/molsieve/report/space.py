@@ -9,9 +9,11 @@ from molsieve.report.markup import (
     beside,
     count_bars,
     figure,
+    is_missing,
     nothing,
     number,
     paragraph,
+    plus_minus,
     section,
     table,
     words,
@@ -63,9 +65,11 @@ def _acquisition_plot(
     quartiles = np.quantile(known, [0.25, 0.75])
     plot.band(x.low, x.high, quartiles[0], quartiles[1], "middle half of all candidates")
     names = results.identifiers()
-    width = 0.8 / len(reasons)
+    width, drawn = 0.8 / len(reasons), 0
     for i, reason in enumerate(reasons):
-        part = shown[shown["reason"] == reason].sort_values(["round", "candidate_id"])
+        every = shown[shown["reason"] == reason].sort_values(["round", "candidate_id"])
+        part = every.iloc[:: _stride(len(shown))]
+        drawn += len(part)
         if part.empty:
             continue
         # Spread inside the round's lane by a golden-ratio sequence: dense, even, repeatable.
@@ -79,14 +83,14 @@ def _acquisition_plot(
             xs.tolist(),
             part["value"].tolist(),
             i % 6 + 1,
-            f"{words(reason)}, n = {len(part)}",
+            f"{words(reason)}, n = {len(every):,}",
             tips=tips,
             molecules=part["candidate_id"].tolist(),
-            size=3.2,
+            size=_mark_size(len(shown)),
         )
     return figure(
         plot.svg(),
-        f"Candidates labelled in each round (n = {len(shown):,} picks of candidates), placed by "
+        f"Candidates labelled in each round ({drawn:,} of {len(shown):,} are drawn), placed by "
         f"the last committee's mean. The band holds the middle half of all {len(known):,} "
         "predicted candidates. Inside a round, marks are spread sideways only to be seen.",
     )
@@ -130,26 +134,42 @@ def _has(frame: pd.DataFrame, column: str) -> bool:
 
 
 def _pareto_plot(results: Results, column: str) -> str:
-    ranking = results.ranking[results.ranking["mean"].notna() & results.ranking[column].notna()]
-    front = ranking[ranking["pareto_front"] == 1]
-    others = ranking.drop(front.index).sort_values("rank").iloc[:: _stride(len(ranking))]
+    ranking = results.ranking.sort_values("rank")
+    ranking = ranking.assign(best=ranking["label_value"].fillna(ranking["mean"]))
+    ranking = ranking[ranking["best"].notna() & ranking[column].notna()]
+    on_front = ranking["pareto_front"] == 1
+    front, others = ranking[on_front], ranking[~on_front]
+    sizes = 2.2 if len(others) < 1000 else 1.6, _mark_size(len(front)) + 1.0
     unit = {"log_solubility": "log₁₀ (solubility / mol L⁻¹), ESOL"}.get(column, words(column))
     x = axis_over(unit, ranking[column].tolist())
-    y = axis_over(f"{results.objective} / {results.unit}", ranking["mean"].tolist())
+    y = axis_over(f"{results.objective} / {results.unit}", ranking["best"].tolist())
     plot = Plot(x, y, f"{results.objective} against {words(column)}", width=520, height=400)
-    for frame, series, name, size in ((others, 6, "others", 2.2), (front, 2, "Pareto front", 4.5)):
-        tips = [_pareto_tip(r, column, results) for _, r in frame.iterrows()]
+    drawn = 0
+    for frame, series, name, size in (
+        (others, 6, "others", sizes[0]),
+        (front, 2, "Pareto front", sizes[1]),
+    ):
+        some = frame.iloc[:: _stride(len(frame))]
+        drawn += len(some)
         plot.points(
-            frame[column].tolist(),
-            frame["mean"].tolist(),
+            some[column].tolist(),
+            some["best"].tolist(),
             series,
             f"{name}, n = {len(frame):,}",
-            tips=tips,
-            molecules=frame["candidate_id"].tolist(),
+            tips=[_pareto_tip(r, column, results) for _, r in some.iterrows()],
+            molecules=some["candidate_id"].tolist(),
             size=size,
         )
-    shown = f"{len(others) + len(front):,} of {len(ranking):,} ranked candidates are drawn."
-    return figure(plot.svg(), f"Predicted {results.objective} against {words(column)}. {shown}")
+    return figure(
+        plot.svg(),
+        f"Best estimate of the {results.objective} (the label, else the prediction) against "
+        f"{words(column)}; {drawn:,} of {len(ranking):,} ranked candidates are drawn.",
+    )
+
+
+def _mark_size(n: int) -> float:
+    """Smaller marks where there are many."""
+    return 3.4 if n < 400 else 2.0
 
 
 def _stride(n: int) -> int:
@@ -158,9 +178,12 @@ def _stride(n: int) -> int:
 
 
 def _pareto_tip(row: pd.Series, column: str, results: Results) -> str:
+    labelled = f"labelled {number(row['label_value'])} {results.unit}\n"
     return (
-        f"{row['identifier']}\nrank {int(row['rank'])}: {number(row['mean'])} ± "
-        f"{number(row['std'])} {results.unit}\n{words(column)} {number(row[column], 2)}"
+        f"{row['identifier']}\nrank {int(row['rank'])}: predicted "
+        f"{plus_minus(row['mean'], row['std'])} {results.unit}\n"
+        f"{'' if is_missing(row['label_value']) else labelled}"
+        f"{words(column)} {number(row[column], 2)}"
     )
 
 
@@ -188,8 +211,8 @@ def failures_section(results: Results) -> str:
     if failed.empty:
         note = nothing("No structure, label or prediction failed.")
         return section("failures", "Failures", note)
-    counts = failed.groupby(["stage", "kind"]).size().sort_values(ascending=False)
-    bars = [(f"{stage}: {words(kind)}", int(n)) for (stage, kind), n in counts.items()]
+    kinds = failed["stage"] + ": " + failed["kind"].map(lambda kind: words(str(kind)))
+    bars = [(str(kind), int(n)) for kind, n in kinds.value_counts().items()]
     rows = failed.head(FAILURE_ROWS)[["stage", "kind", "what", "message"]].to_numpy().tolist()
     listed = table(
         ["stage", "kind", "what", "message"], rows, texts=("stage", "kind", "what", "message")

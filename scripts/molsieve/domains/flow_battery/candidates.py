@@ -1,4 +1,5 @@
 """The candidates of a flow-battery campaign: quinones, enumerated or read, filtered and counted.
+
 Why a candidate is rejected: see :mod:`molsieve.domains.flow_battery.filters`.
 """
 

@@ -23,6 +23,8 @@ from molsieve.tables import write_json, write_table
 
 NAME = "redox_potential"
 UNIT = "V"
+ROLES = ("oxidised", "reduced")
+"""Roles of a candidate's species, in the order of ``objective_values``."""
 ELECTRONS = 2
 MIN_COUPLES = 10
 """Fewer couples cannot fit two parameters and judge them by leaving one out."""

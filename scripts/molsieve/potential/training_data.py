@@ -1,0 +1,111 @@
+"""What a training step sees: a split in memory, cut into batches, and the terms of the loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from molsieve.potential.graphs import GraphBatch, GraphSet
+
+# Errors that count 1 in the loss at weight 1, so that weights of 1 are a fair start for molecules.
+ENERGY_UNIT_EV_PER_ATOM = 0.01
+FORCE_UNIT_EV_PER_ANGSTROM = 0.1
+DIFFERENCE_UNIT_EV = 0.1
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A split in memory.
+
+    Attributes:
+        graphs: S structures.
+        units: lists of structure indices that stay in one batch: the relaxed structures of a group
+            together, any other structure alone.
+        groups: (S,) the group each structure is of.
+        relaxed: (S,) bool, takes part in differences.
+    """
+
+    graphs: GraphSet
+    units: list[list[int]]
+    groups: np.ndarray
+    relaxed: np.ndarray
+
+    @classmethod
+    def from_tables(
+        cls,
+        dataset: pd.DataFrame,
+        structures: pd.DataFrame,
+        labels: pd.DataFrame,
+        cutoff_angstrom: float,
+        device: str,
+    ) -> TrainingData:
+        """The rows of ``dataset``, sorted by structure, with their structures and labels."""
+        rows = dataset.sort_values("structure_id")
+        structures = structures.drop_duplicates("structure_id").set_index("structure_id")
+        structures = structures.loc[list(rows["structure_id"])].reset_index()
+        graphs = GraphSet.from_tables(structures, labels, cutoff_angstrom, device)
+        groups = rows["group"].to_numpy(str)
+        relaxed = (structures["origin"] == "relaxed").to_numpy(bool)
+        units = [[int(i)] for i in np.flatnonzero(~relaxed)]
+        for group in sorted(set(groups[relaxed])):
+            units.append(np.flatnonzero(relaxed & (groups == group)).tolist())
+        return cls(graphs, units, groups, relaxed)
+
+    def draw(self, rng: np.random.Generator | None) -> list[list[int]]:
+        """Units of groups drawn with replacement (a bootstrap by group); all of them for None."""
+        if rng is None:
+            return self.units
+        names = np.unique(self.groups)
+        drawn = rng.choice(names, size=len(names), replace=True)
+        times = dict(zip(*np.unique(drawn, return_counts=True), strict=True))
+        return [u for u in self.units for _ in range(times.get(self.groups[u[0]], 0))]
+
+
+def batches(
+    units: list[list[int]], batch_size: int, rng: np.random.Generator | None
+) -> list[tuple[Tensor, Tensor]]:
+    """Batches of structure indices (S,) and unit numbers (S,), shuffled by ``rng`` if given."""
+    order = range(len(units)) if rng is None else rng.permutation(len(units))
+    found: list[tuple[Tensor, Tensor]] = []
+    indices: list[int] = []
+    owners: list[int] = []
+    for number, position in enumerate(order):
+        unit = units[position]
+        indices += unit
+        owners += [number] * len(unit)
+        if len(indices) >= batch_size or number == len(units) - 1:
+            owner = torch.unique(torch.tensor(owners), return_inverse=True)[1]
+            found.append((torch.tensor(indices), owner))
+            indices, owners = [], []
+    return found
+
+
+def loss_terms(
+    energies: Tensor, forces: Tensor, graph: GraphBatch, unit: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean squared errors of energy per atom, force component and difference, in their units.
+
+    The difference term of a unit of k structures is the mean over its pairs of the squared error of
+    ``E_a - E_b``, which is ``2 k / (k - 1)`` times the variance of the errors; averaged over the
+    units with at least two structures, 0 where there are none.
+
+    Args:
+        energies: (S,) eV; forces: (N, 3) eV/Å; unit: (S,) as from :func:`batches`.
+    """
+    assert graph.energy_ev is not None and graph.forces_ev_per_angstrom is not None
+    error = (energies - graph.energy_ev).to(forces.dtype)
+    atoms = torch.bincount(graph.structure, minlength=len(error))
+    energy = (error / atoms / ENERGY_UNIT_EV_PER_ATOM).square().mean()
+    force = ((forces - graph.forces_ev_per_angstrom) / FORCE_UNIT_EV_PER_ANGSTROM).square().mean()
+    size = torch.bincount(unit)
+    paired = size > 1
+    if not bool(paired.any()):
+        return energy, force, energy.new_zeros(())
+    mean = error.new_zeros(len(size)).index_add(0, unit, error) / size
+    deviation = (error - mean.index_select(0, unit)) / DIFFERENCE_UNIT_EV
+    squared = error.new_zeros(len(size)).index_add(0, unit, deviation.square())
+    return energy, force, (2 * squared[paired] / (size[paired] - 1)).mean()

@@ -1,0 +1,230 @@
+"""Figures of a round: against simulation where chance is involved, by hand elsewhere."""
+
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from molsieve.acquisition.assessment import (
+    assess_round,
+    expected_missed,
+    group_bootstrap,
+    random_test_figures,
+    wilson_interval,
+)
+from molsieve.acquisition.stopping import verdict
+from molsieve.campaign import Stop
+from molsieve.domains.flow_battery.config import Objective
+from molsieve.tables import empty_table, read_table
+
+from tests.acquisition.tables_of_a_campaign import candidate_tables, predictions_of
+
+POSOLYTE = Objective(direction="posolyte")
+TABLES = candidate_tables(20)
+IDS = TABLES[0]["candidate_id"].tolist()
+
+
+def values_of(numbers, first=0):
+    return pd.Series(
+        np.asarray(numbers, float), index=IDS[first : first + len(numbers)], name="value"
+    )
+
+
+def test_expected_missed_is_the_simulated_number():
+    values = values_of([0.9, 0.5, 0.7])
+    rng = np.random.default_rng(2)
+    mean, std = rng.uniform(0, 1, 20), rng.uniform(0.05, 0.3, 20)
+    predictions = predictions_of(TABLES[0], mean, std)
+    found = expected_missed(np.array(IDS[3:]), predictions, values, POSOLYTE, 20)
+    assert len(found) == 100
+    assert found[3:] == [None] * 97
+    draws = rng.normal(mean[3:], std[3:], size=(40_000, 17))
+    for k, threshold in enumerate([0.9, 0.7, 0.5]):
+        assert found[k] == pytest.approx((draws > threshold).sum(axis=1).mean(), abs=0.03)
+
+
+def test_the_unknown_count_with_their_share():
+    values = values_of([5.0] * 4)  # no prediction comes near
+    predictions = predictions_of(TABLES[0], np.zeros(20), 0.01)
+    open_ids = np.array(IDS[4:])
+    known = expected_missed(open_ids, predictions, values, POSOLYTE, 20)
+    assert known[:4] == pytest.approx([0.0] * 4)
+    predictions.loc[6, "in_domain"] = False
+    predictions.loc[7, "std"] = np.nan
+    without = predictions.drop(index=8)
+    found = expected_missed(open_ids, without, values, POSOLYTE, 20)
+    assert found[:4] == pytest.approx([3 * k / 20 for k in (1, 2, 3, 4)])
+
+
+def test_a_negolyte_looks_for_low_values():
+    values = values_of([0.5])
+    predictions = predictions_of(TABLES[0], np.linspace(0, 1, 20), 1e-6)
+    open_ids = np.array(IDS[1:])
+    low = expected_missed(open_ids, predictions, values, Objective(direction="negolyte"), 20)
+    high = expected_missed(open_ids, predictions, values, POSOLYTE, 20)
+    assert (low[0], high[0]) == pytest.approx((9, 10))
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=15), st.integers(0, 9))
+def test_more_labels_and_larger_k_never_contradict(numbers, seed):
+    rng = np.random.default_rng(seed)
+    predictions = predictions_of(TABLES[0], rng.uniform(0, 1, 20), 0.2)
+    open_ids = np.array(IDS[len(numbers) :])
+    found = expected_missed(open_ids, predictions, values_of(numbers), POSOLYTE, 20)
+    known = [m for m in found if m is not None]
+    assert len(known) == len(numbers)
+    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(known))
+    assert known[-1] <= len(open_ids)
+
+
+def selections_of(split_by_index, round_number=0):
+    rows = [
+        {
+            "round": round_number,
+            "structure_id": f"{IDS[i]}-{role}",
+            "species_id": "s",
+            "reason": "random" if split else "acquired",
+            "group": IDS[i],
+            "candidate_id": IDS[i],
+            "split": split,
+        }
+        for i, split in split_by_index.items()
+        for role in ("oxidised", "reduced")
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_random_test_figures_judge_test_candidates_only():
+    predictions = predictions_of(TABLES[0], np.full(20, 0.5), 0.1)
+    selections = selections_of({0: "test", 1: "test", 2: "test", 3: "calibration", 4: None})
+    values = values_of([0.55, 0.35, 0.85, 9.0, 9.0])
+    found = random_test_figures(predictions, values, selections, seed=1)
+    assert found["random_test_n"] == 3
+    assert found["random_test_mae"] == pytest.approx((0.05 + 0.15 + 0.35) / 3)
+    low, high = found["random_test_mae_interval"]
+    assert low < found["random_test_mae"] < high
+    assert found["coverage_68"] == pytest.approx(1 / 3)
+    assert found["coverage_95"] == pytest.approx(2 / 3)
+    assert found["coverage_95_interval"] == wilson_interval(2, 3)
+    predictions.loc[2, "in_domain"] = False  # its interval claims nothing
+    outside = random_test_figures(predictions, values, selections, seed=1)
+    assert (outside["coverage_95"], outside["coverage_95_n"]) == (1.0, 2)
+    assert outside["random_test_mae"] == found["random_test_mae"]
+
+
+def test_without_test_candidates_nothing_is_claimed():
+    predictions = predictions_of(TABLES[0], np.full(20, 0.5))
+    found = random_test_figures(predictions, values_of([0.5]), selections_of({0: None}), 1)
+    assert found["random_test_mae"] is None
+    assert found["random_test_mae_interval"] is None
+    assert found["coverage_95"] is None
+
+
+def test_wilson_interval_values():
+    # Newcombe, Stat. Med. 17, 857 (1998), table I: 81/263 -> 0.2553 to 0.3662.
+    assert wilson_interval(81, 263) == pytest.approx([0.2553, 0.3662], abs=1e-4)
+    assert wilson_interval(0, 20) == pytest.approx([0.0, 0.1611], abs=1e-4)
+    assert wilson_interval(0, 0) is None
+
+
+def test_bootstrap_resamples_whole_groups():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=200)
+    low, high = group_bootstrap(values, np.arange(200).astype(str), 1)
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(200), rel=0.1)
+    repeated = np.repeat(values[:50], 4)
+    alone = group_bootstrap(repeated, np.arange(200).astype(str), 1)
+    grouped = group_bootstrap(repeated, np.repeat(np.arange(50), 4).astype(str), 1)
+    assert grouped[1] - grouped[0] > 1.7 * (alone[1] - alone[0])
+    assert group_bootstrap(values[:3], np.array(["a", "a", "a"]), 1) is None
+
+
+def test_figures_of_a_round(tmp_path):
+    candidates, species, structures = TABLES
+    candidates = candidates.copy()
+    candidates.loc[19, "status"] = "rejected"
+    structures = structures[structures["candidate_id"] != IDS[18]]
+    selections = pd.concat(
+        [
+            selections_of({0: "test", 1: "test", 2: "calibration", 3: None, 4: None}),
+            selections_of({5: None}, round_number=1),
+        ]
+    )
+    ids = selections["structure_id"]
+    labels = pd.DataFrame({"structure_id": ids, "status": "ok", "error_kind": None}).iloc[:-1]
+    labels.loc[labels["structure_id"] == f"{IDS[4]}-reduced", ["status", "error_kind"]] = (
+        "failed",
+        "timeout",
+    )
+    predictions = predictions_of(candidates.iloc[:18], np.linspace(0, 1, 18))
+    predictions.loc[17, ["status", "mean"]] = ["failed", np.nan]
+    predictions.loc[16, "in_domain"] = False
+    values = values_of([0.1, 0.2, 0.8, 0.4]).rename_axis("candidate_id").reset_index()
+    evaluation = pd.DataFrame(
+        {"round": 1, "split": "test", "name": "energy_mae", "unit": "eV", "n": [4], "value": 0.1}
+    )
+    figures = assess_round(
+        1,
+        candidates,
+        species,
+        structures,
+        predictions,
+        selections,
+        labels,
+        values,
+        POSOLYTE,
+        7,
+        tmp_path / "figures.json",
+        tmp_path / "metrics.parquet",
+        evaluation,
+        {"scale": 1.7, "calibrated": True},
+        "test",
+    )
+    assert json.loads((tmp_path / "figures.json").read_text()) == figures
+    expected = {
+        "round": 1,
+        "unit": "V",
+        "n_candidates": 19,
+        "n_structure_failed": 1,
+        "n_labelled_candidates": 4,
+        "n_label_failed_candidates": 2,
+        "n_unlabelled": 12,
+        "n_selectable": 11,
+        "n_prediction_failed": 1,
+        "n_out_of_domain": 1,
+        "labels_attempted_total": 12,
+        "labels_ok_total": 10,
+        "labels_failed_total": 1,
+        "labels_failed_by_kind": {"timeout": 1},
+        "labels_missing_total": 1,
+        "labels_this_round": 2,
+        "labels_this_round_by_reason": {"acquired": 2},
+        "best_candidate_id": IDS[2],
+        "best_value": 0.8,
+        "scale": 1.7,
+        "calibrated": True,
+        "random_test_n": 2,
+    }
+    assert {key: figures[key] for key in expected} == expected
+    metrics = read_table(tmp_path / "metrics.parquet", "metrics").set_index("name")
+    assert metrics.loc["energy_mae", "value"] == 0.1
+    assert metrics.loc["random_test_mae", "value"] == figures["random_test_mae"]
+    assert metrics.loc["expected_missed_top_1", "value"] == figures["expected_missed"][0]
+    assert np.isnan(metrics.loc["expected_missed_top_10", "value"])
+    assert "goes on" in verdict([figures], Stop(), 10).reason
+
+
+def test_a_round_without_labels_has_figures(tmp_path):
+    out = tmp_path / "figures.json", tmp_path / "metrics.parquet"
+    none = pd.DataFrame({"candidate_id": [], "value": []})
+    figures = assess_round(
+        0, *TABLES, empty_table("predictions"), empty_table("selection"), empty_table("labels"),
+        none, POSOLYTE, 1, *out,
+    )  # fmt: skip
+    assert figures["expected_missed"] == [None] * 100
+    assert figures["best_value"] is None
+    assert figures["n_unlabelled"] == 20
+    assert figures["n_selectable"] == 0

@@ -1,0 +1,245 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from molsieve.campaign import CampaignError
+from molsieve.potential import storage, training, training_data
+from molsieve.potential.graphs import GraphBatch
+from molsieve.potential.training import train_member
+from molsieve.potential.training_data import TrainingData, batches, loss_terms
+
+from tests.potential.conftest import LEVEL
+
+
+def weights(folder):
+    return torch.load(folder / "model.pt", weights_only=True)
+
+
+def same(first, second):
+    a, b = weights(first), weights(second)
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def train(tables_of_couples, atom_energies, settings, folder, seed=7, member=0, **more):
+    return train_member(
+        *tables_of_couples, atom_energies, settings, LEVEL, seed, member, folder, **more
+    )
+
+
+@pytest.fixture
+def data(tables_of_couples, settings):
+    return TrainingData.from_tables(*tables_of_couples, settings.cutoff_angstrom, "cpu")
+
+
+def test_same_seed_same_member_to_the_last_bit(
+    tables_of_couples, atom_energies, settings, member_folders, tmp_path
+):
+    train(tables_of_couples, atom_energies, settings, tmp_path)
+    assert same(tmp_path, member_folders[0])
+    again = (tmp_path / "model.json").read_text()
+    assert again == (member_folders[0] / "model.json").read_text()
+    assert not same(tmp_path, member_folders[1])
+
+
+def test_order_of_rows_does_not_matter(
+    tables_of_couples, atom_energies, settings, member_folders, tmp_path
+):
+    shuffled = [t.sample(frac=1, random_state=k) for k, t in enumerate(tables_of_couples)]
+    train(shuffled, atom_energies, settings, tmp_path)
+    assert same(tmp_path, member_folders[0])
+
+
+@pytest.mark.parametrize("killed_after", [3, 7])
+def test_a_resumed_run_is_the_uninterrupted_one(
+    killed_after, tables_of_couples, atom_energies, settings, member_folders, tmp_path
+):
+    train(tables_of_couples, atom_energies, settings, tmp_path, stop_after_epochs=killed_after)
+    assert not (tmp_path / "model.pt").exists()
+    assert (tmp_path / storage.CHECKPOINT).exists() == (killed_after >= 5)
+    train(tables_of_couples, atom_energies, settings, tmp_path)
+    assert same(tmp_path, member_folders[0])
+    assert not (tmp_path / storage.CHECKPOINT).exists()
+
+
+def test_a_resumed_run_goes_on_from_its_checkpoint(
+    tables_of_couples, atom_energies, settings, tmp_path, monkeypatch
+):
+    train(tables_of_couples, atom_energies, settings, tmp_path, stop_after_epochs=7)
+    epochs = []
+    one_epoch = training.TrainingRun._one_epoch
+    monkeypatch.setattr(
+        training.TrainingRun, "_one_epoch", lambda run: (epochs.append(run.epoch), one_epoch(run))
+    )
+    train(tables_of_couples, atom_energies, settings, tmp_path)
+    assert epochs == list(range(5, 12))
+
+
+def test_another_runs_checkpoint_is_left_alone(
+    tables_of_couples, atom_energies, settings, member_folders, tmp_path
+):
+    train(tables_of_couples, atom_energies, settings, tmp_path, member=1, stop_after_epochs=5)
+    train(tables_of_couples, atom_energies, settings, tmp_path)
+    assert same(tmp_path, member_folders[0])
+
+
+def test_training_learns(tables_of_couples, atom_energies, settings, tmp_path):
+    longer = settings.model_copy(update={"max_epochs": 30, "bootstrap": False})
+    train(tables_of_couples, atom_energies, longer, tmp_path)
+    history = json.loads((tmp_path / "model.json").read_text())["training"]["history"]
+    assert history[-1][0] < 0.3 * history[0][0]
+
+
+def test_best_weights_are_kept_and_patience_stops(
+    tables_of_couples, atom_energies, settings, tmp_path
+):
+    impatient = settings.model_copy(
+        update={"patience_epochs": 3, "max_epochs": 200, "learning_rate": 0.03}
+    )
+    summary = train(tables_of_couples, atom_energies, impatient, tmp_path)
+    assert summary["epochs"] == summary["best_epoch"] + 3 < 200
+    history = json.loads((tmp_path / "model.json").read_text())["training"]["history"]
+    losses = [validation for _, validation in history]
+    assert int(np.argmin(losses)) + 1 == summary["best_epoch"]
+    assert summary["validation_loss"] == min(losses)
+
+
+def test_units_keep_relaxed_couples_and_only_them_together(data):
+    for unit in data.units:
+        assert len({data.groups[i] for i in unit}) == 1
+        assert len(unit) == (2 if data.relaxed[unit[0]] else 1)
+    assert sorted(i for unit in data.units for i in unit) == list(range(len(data.graphs)))
+
+
+def test_bootstrap_draws_whole_groups(data):
+    drawn = data.draw(np.random.default_rng(5))
+    counts = pd.Series([i for unit in drawn for i in unit]).value_counts()
+    per_group = {
+        group: {counts.get(i, 0) for i in np.flatnonzero(data.groups == group)}
+        for group in set(data.groups)
+    }
+    assert all(len(times) == 1 for times in per_group.values())
+    assert sorted(t.pop() for t in per_group.values()) != [1] * len(per_group)
+    assert data.draw(None) == data.units
+
+
+def test_validation_never_trains(tables_of_couples, atom_energies, settings, tmp_path):
+    dataset, structures, labels = tables_of_couples
+    held_out = dataset.loc[dataset["split"].isin(["calibration", "test"]), "structure_id"]
+    spoilt = labels.copy()
+    spoilt.loc[spoilt["structure_id"].isin(held_out), "energy_ev"] += 100.0
+    train((dataset, structures, spoilt), atom_energies, settings, tmp_path / "spoilt")
+    train(tables_of_couples, atom_energies, settings, tmp_path / "sound")
+    assert same(tmp_path / "spoilt", tmp_path / "sound")
+
+
+def test_batches_hold_every_unit_once_and_whole():
+    units = [[0, 1], [2], [3, 4, 5], [6], [7]]
+    found = batches(units, 3, np.random.default_rng(0))
+    assert sorted(torch.cat([i for i, _ in found]).tolist()) == list(range(8))
+    for indices, unit in found:
+        members = [indices[unit == u].tolist() for u in unit.unique()]
+        assert all(m in units for m in members)
+
+
+def test_loss_terms_by_hand():
+    energy = torch.tensor([-10.0, -20.0, -5.0], dtype=torch.float64)
+    graph = GraphBatch(
+        numbers=torch.ones(4, dtype=torch.int64),
+        structure=torch.tensor([0, 0, 1, 2]),
+        charge=torch.zeros(3),
+        multiplicity=torch.ones(3),
+        centre=torch.empty(0),
+        neighbour=torch.empty(0),
+        vectors=torch.empty(0, 3),
+        energy_ev=energy,
+        forces_ev_per_angstrom=torch.zeros(4, 3),
+    )
+    error = torch.tensor([0.2, -0.1, 7.0])
+    terms = loss_terms(energy + error, torch.full((4, 3), 0.3), graph, torch.tensor([0, 0, 1]))
+    per_atom = (error / torch.tensor([2.0, 1.0, 1.0])) / training_data.ENERGY_UNIT_EV_PER_ATOM
+    assert float(terms[0]) == pytest.approx(float(per_atom.square().mean()), rel=1e-5)
+    assert float(terms[1]) == pytest.approx((0.3 / training_data.FORCE_UNIT_EV_PER_ANGSTROM) ** 2)
+    assert float(terms[2]) == pytest.approx((0.3 / training_data.DIFFERENCE_UNIT_EV) ** 2, rel=1e-5)
+
+
+def test_difference_loss_ignores_what_a_group_shares():
+    data = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    graph = GraphBatch(
+        *(torch.zeros(3, dtype=torch.int64),),
+        structure=torch.arange(3),
+        charge=torch.zeros(3),
+        multiplicity=torch.ones(3),
+        centre=torch.empty(0),
+        neighbour=torch.empty(0),
+        vectors=torch.empty(0, 3),
+        energy_ev=data,
+        forces_ev_per_angstrom=torch.zeros(3, 3),
+    )
+    unit = torch.zeros(3, dtype=torch.int64)
+    assert float(loss_terms(data + 5.0, torch.zeros(3, 3), graph, unit)[2]) < 1e-8
+    pairs = [(0.0 - 0.3), (0.0 - 0.6), (0.3 - 0.6)]
+    mean = np.mean(np.square(pairs)) / training_data.DIFFERENCE_UNIT_EV**2
+    found = loss_terms(data + torch.tensor([0, 0.3, 0.6]), torch.zeros(3, 3), graph, unit)[2]
+    assert float(found) == pytest.approx(mean, rel=1e-5)
+
+
+def test_mixed_charges_are_refused_without_the_embedding(
+    tables_of_couples, atom_energies, settings, tmp_path
+):
+    dataset, structures, labels = tables_of_couples
+    mixed = structures.copy()
+    mixed.loc[0, "charge_e"] = 1
+    with pytest.raises(CampaignError, match="electronic_embedding"):
+        train((dataset, mixed, labels), atom_energies, settings, tmp_path)
+    able = settings.model_copy(update={"electronic_embedding": True, "max_epochs": 1})
+    train((dataset, mixed, labels), atom_energies, able, tmp_path)
+    assert json.loads((tmp_path / "model.json").read_text())["charges_and_multiplicities"] == [
+        [0, 1],
+        [1, 1],
+    ]
+
+
+def test_nothing_to_train_on_is_said(tables_of_couples, atom_energies, settings, tmp_path):
+    dataset, structures, labels = tables_of_couples
+    with pytest.raises(CampaignError, match="no labelled structure"):
+        train((dataset.iloc[:0], structures, labels), atom_energies, settings, tmp_path)
+
+
+def test_divergence_is_said(tables_of_couples, atom_energies, settings, tmp_path):
+    hasty = settings.model_copy(update={"learning_rate": 1e12})
+    with pytest.raises(CampaignError, match=r"diverged.*learning_rate"):
+        train(tables_of_couples, atom_energies, hasty, tmp_path)
+
+
+def test_an_element_seen_by_others_only_is_a_free_atom(
+    tables_of_couples, atom_energies, settings, tmp_path
+):
+    short = settings.model_copy(update={"max_epochs": 1})
+    train(tables_of_couples, atom_energies, short, tmp_path)
+    assert float(weights(tmp_path)["baseline_ev"][7]) == atom_energies[7]
+
+
+def test_warm_start_begins_where_the_last_round_ended(
+    tables_of_couples, atom_energies, settings, member_folders, tmp_path
+):
+    short = settings.model_copy(update={"max_epochs": 1, "learning_rate": 1e-6})
+    cold = train(tables_of_couples, atom_energies, short, tmp_path / "cold")
+    warm = train(
+        tables_of_couples, atom_energies, short, tmp_path / "warm", previous=member_folders[0]
+    )
+    assert warm["validation_loss"] < 0.8 * cold["validation_loss"]
+    wider = settings.model_copy(update={"features": 24})
+    with pytest.raises(CampaignError, match="architecture"):
+        train(tables_of_couples, atom_energies, wider, tmp_path / "w", previous=member_folders[0])
+
+
+def test_a_validation_split_without_rows_trains_to_the_end(
+    tables_of_couples, atom_energies, settings, tmp_path
+):
+    dataset, structures, labels = tables_of_couples
+    without = dataset[dataset["split"] != "validation"]
+    short = settings.model_copy(update={"max_epochs": 3})
+    summary = train((without, structures, labels), atom_energies, short, tmp_path)
+    assert summary["best_epoch"] == summary["epochs"] == 3

@@ -1,0 +1,113 @@
+"""Runs of the real workflow on a small campaign, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Workspace:
+    """A working directory with a campaign file in it."""
+
+    folder: Path
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / self.campaign()["campaign"]
+
+    def campaign(self) -> dict[str, Any]:
+        return yaml.safe_load((self.folder / "campaign.yaml").read_text())
+
+    def edit(self, **sections: Any) -> None:
+        """Merge changes into the campaign file, one level deep."""
+        campaign = self.campaign()
+        for key, value in sections.items():
+            if isinstance(value, dict):
+                campaign[key] = {**campaign.get(key, {}), **value}
+            else:
+                campaign[key] = value
+        (self.folder / "campaign.yaml").write_text(yaml.safe_dump(campaign))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(REPOSITORY / "Snakefile"),
+            "--workflow-profile",
+            str(REPOSITORY / "profiles" / "local"),
+            "--cores",
+            "2",
+            "--configfile",
+            "campaign.yaml",
+            *arguments,
+        ]
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=1500,
+        )
+        if check and done.returncode:
+            pytest.fail(f"snakemake failed:\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}")
+        return done
+
+    def kill_after(self, seconds: float) -> bool:
+        """Start the campaign and SIGKILL the controller and all its jobs; False if it had ended."""
+        process = subprocess.Popen(
+            self.command(),
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(seconds)
+            return False
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+
+
+def environment() -> dict[str, str]:
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+    return {**os.environ, **threads, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def workspace(folder: Path) -> Workspace:
+    folder.mkdir(parents=True, exist_ok=True)
+    source = Path(__file__).with_name("campaign.yaml")
+    (folder / "campaign.yaml").write_text(source.read_text())
+    return Workspace(folder)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Workspace:
+    """A workspace in which nothing has run."""
+    return workspace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace whose campaign has run to its end."""
+    space = workspace(tmp_path_factory.mktemp("finished"))
+    space.run()
+    return space

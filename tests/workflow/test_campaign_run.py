@@ -1,0 +1,183 @@
+"""The real workflow on a small real campaign: what comes out, and what a second command does."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from molsieve.labelling.store import read_attempts
+from molsieve.tables import SCHEMAS, empty_table
+
+from .conftest import REPOSITORY, Workspace, environment
+
+pytestmark = pytest.mark.slow
+
+CAMPAIGNS = sorted((REPOSITORY / "config").glob("*.yaml"))
+
+
+def attempts(space: Workspace) -> pd.DataFrame:
+    """Every attempt in the label store, whichever fragment or journal holds it."""
+    store = space.folder / "results" / "label_store"
+    levels = sorted(path.name for path in store.glob("*"))
+    found = [read_attempts(store, level) for level in levels]
+    return pd.concat(found, ignore_index=True) if found else empty_table("labels")
+
+
+def test_every_table_opens_with_plain_pandas(finished: Workspace) -> None:
+    tables = set()
+    for path in finished.results.rglob("*.parquet"):
+        frame = pd.read_parquet(path)
+        name = pq.read_schema(path).metadata[b"molsieve.table"].decode()
+        assert list(frame.columns) == SCHEMAS[name].names
+        tables.add(name)
+    assert tables >= {
+        "candidates", "species", "structures", "dataset", "predictions", "selection",
+        "metrics", "ranking", "receipt", "references",
+    }  # fmt: skip
+
+
+def test_ranking_is_complete_and_confirmed(finished: Workspace) -> None:
+    ranking = pd.read_parquet(finished.results / "rounds" / "1" / "ranking.parquet")
+    candidates = pd.concat(map(pd.read_parquet, sorted(finished.results.glob("candidates/*"))))
+    accepted = candidates[candidates["status"] == "accepted"]
+    assert set(ranking["candidate_id"]) <= set(accepted["candidate_id"])
+    assert list(ranking["rank"]) == list(range(1, len(ranking) + 1))
+    confirmed = ranking[ranking["confirmed_value"].notna()]
+    assert (confirmed["why_confirmed"] == "top").sum() == 2
+    assert (confirmed["why_confirmed"] == "control").sum() == 1
+    assert confirmed["confirmed_value"].between(-1, 2).all()
+
+
+def test_splits_never_cut_a_couple_and_no_structure_is_selected_twice(
+    finished: Workspace,
+) -> None:
+    dataset = pd.read_parquet(finished.results / "rounds" / "1" / "dataset" / "dataset.parquet")
+    assert dataset.groupby("group")["split"].nunique().max() == 1
+    assert {"train", "validation", "calibration"} <= set(dataset["split"])
+    selected = pd.concat(
+        pd.read_parquet(finished.results / "rounds" / str(r) / "selection.parquet")
+        for r in range(2)
+    )
+    assert not selected["structure_id"].duplicated().any()
+    assert (selected["reason"] == "attack").any()
+
+
+def test_no_label_was_computed_twice(finished: Workspace) -> None:
+    rows = attempts(finished)
+    assert not rows.duplicated(["structure_id", "level_id"]).any()
+
+
+def test_page_is_one_offline_file(finished: Workspace) -> None:
+    page = (finished.results / "rounds" / "1" / "report.html").read_text()
+    assert "<svg" in page
+    assert 'src="http' not in page
+    assert 'href="http' not in page.replace('href="https://doi.org', "")
+
+
+def test_same_command_again_has_nothing_to_do(finished: Workspace) -> None:
+    before = len(attempts(finished))
+    done = finished.run()
+    assert "Nothing to be done" in done.stdout + done.stderr
+    assert len(attempts(finished)) == before
+
+
+def test_raised_round_limit_runs_only_the_new_round(finished: Workspace) -> None:
+    stamps = {
+        path: path.stat().st_mtime_ns
+        for path in finished.results.rglob("*")
+        if path.is_file() and "/logs/" not in str(path) and path.suffix in (".parquet", ".pt")
+    }
+    finished.edit(stop={"max_rounds": 3})
+    planned = finished.run("--dry-run").stdout
+    for rule in ("build_structures", "enumerate_candidates", "label_references"):
+        assert f"rule {rule}:" not in planned
+    finished.run()
+    assert (finished.results / "rounds" / "2" / "ranking.parquet").exists()
+    changed = [str(p) for p, stamp in stamps.items() if p.stat().st_mtime_ns != stamp]
+    assert not changed
+    finished.edit(stop={"max_rounds": 2})
+
+
+def test_second_campaign_shares_the_label_store(finished: Workspace) -> None:
+    before = attempts(finished)
+    finished.edit(campaign="sibling")
+    try:
+        finished.run("--until", "label_batch", "label_references")
+    finally:
+        finished.edit(campaign="small")
+    after = attempts(finished)
+    assert (finished.folder / "results" / "sibling" / "references").exists()
+    assert len(after) == len(before)
+
+
+def test_fresh_run_gives_the_same_labels_and_ranking(finished: Workspace, fresh: Workspace) -> None:
+    fresh.run()
+    columns = ["structure_id", "level_id", "energy_ev"]
+    ours, theirs = attempts(fresh)[columns], attempts(finished)[columns]
+    both = ours.merge(theirs, on=["structure_id", "level_id"], suffixes=("", "_again"))
+    assert len(both) == len(ours)
+    assert (both["energy_ev"] == both["energy_ev_again"]).all()
+    rankings = [
+        pd.read_parquet(space.results / "rounds" / "1" / "ranking.parquet")
+        for space in (finished, fresh)
+    ]
+    pd.testing.assert_frame_equal(*rankings)
+
+
+def test_killed_anywhere_and_started_again_loses_and_repeats_nothing(fresh: Workspace) -> None:
+    """SIGKILL of controller, jobs and workers at several moments, then the same command again."""
+    journaled: set[str] = set()
+    kills = 0
+    for seconds in (9.0, 14.0, 21.0, 30.0):
+        if not fresh.kill_after(seconds):
+            break
+        kills += 1
+        now = set(attempts(fresh)["attempt_id"])
+        assert journaled <= now, "a journaled calculation was lost"
+        journaled = now
+    assert kills
+    fresh.run()
+    rows = attempts(fresh)
+    assert journaled <= set(rows["attempt_id"])
+    repeats = rows.duplicated(["structure_id", "level_id"]).sum()
+    assert repeats == 0, "a journaled calculation was computed again"
+    assert (fresh.results / "rounds" / "1" / "ranking.parquet").exists()
+
+
+def test_second_controller_is_refused(fresh: Workspace) -> None:
+    process = subprocess.Popen(
+        fresh.command(), cwd=fresh.folder, env=environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        lease = fresh.results / "controller.lease"
+        for _ in range(300):
+            if lease.exists() or process.poll() is not None:
+                break
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        second = fresh.run(check=False)
+        assert second.returncode != 0
+        assert "already run by another controller" in second.stderr
+        assert "Traceback" not in second.stderr
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize("path", CAMPAIGNS, ids=[path.stem for path in CAMPAIGNS])
+@pytest.mark.parametrize("what", ["--dry-run", "--dag", "--rulegraph"])
+def test_every_campaign_dry_runs_unrolled(fresh: Workspace, path: Path, what: str) -> None:
+    (fresh.folder / "campaign.yaml").write_text(path.read_text())
+    limit = fresh.campaign()["stop"]["max_rounds"]
+    printed = fresh.run(what).stdout
+    if what == "--dry-run":
+        for round in range(limit):
+            assert f"rounds/{round}/figures.json" in printed
+    else:
+        assert printed.lstrip().startswith("digraph")
+    assert not fresh.results.exists()
