@@ -22,12 +22,13 @@ from pathlib import Path
 import ase
 import numpy as np
 import pandas as pd
+from rdkit import Chem
+from rdkit.Chem import AllChem
+
 from molsieve import tables
 from molsieve.campaign import Run, level_id, parse_level
 from molsieve.chem.identities import atoms_from_row, structure_row
 from molsieve.labelling import label_structures, read_labels
-from rdkit import Chem
-from rdkit.Chem import AllChem
 
 SCAFFOLDS = [
     "O=C1C=C({})C(=O)C=C1{}",

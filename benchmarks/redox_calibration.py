@@ -23,7 +23,6 @@ LEVELS = {
         "functional": "PBE",
         "basis": "def2-SVP",
         "grid_level": 1,
-        "scf_tolerance_hartree": 1e-7,
     },
 }
 

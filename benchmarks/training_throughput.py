@@ -28,6 +28,7 @@ import ase.io
 import numpy as np
 import pandas as pd
 import torch
+
 from molsieve import campaign
 from molsieve.chem.identities import structure_row
 from molsieve.potential import schnetpack_import, training, training_data

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+
 from molsieve.attack import attack_structures
 from molsieve.campaign import Attack
 from molsieve.potential.committee import Committee

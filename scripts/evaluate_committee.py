@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import torch
+
 from molsieve.campaign import Prediction
 from molsieve.evaluation import evaluate_round
 from molsieve.potential.committee import Committee

@@ -9,6 +9,7 @@ import ase
 import numpy as np
 import torch
 from ase.data import covalent_radii
+
 from molsieve.potential.committee import CommitteeOutput
 
 BASELINE_EV = -50.0

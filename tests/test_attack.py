@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from molsieve.attack import (
     attack_batch,
     attack_objective,
@@ -24,7 +25,6 @@ from molsieve.potential.graphs import AtomsBatch
 from molsieve.potential.model import Architecture, EnergyModel
 from molsieve.relax import relax_batch
 from molsieve.tables import read_table
-
 from tests.morse_committee import MorseCommittee, cluster
 
 SETTINGS = Attack(steps=15, starts=8, temperature_k=2000.0, max_displacement_angstrom=0.1)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from molsieve import campaign
 from molsieve.campaign import (
     PyscfLevel,
@@ -19,8 +21,6 @@ from molsieve.campaign import (
     parse_section,
 )
 from molsieve.loading import load_mapping, resolved
-from pydantic import ValidationError
-
 from tests.campaigns import SMALL, edited
 
 PBE = {"engine": "pyscf", "functional": "PBE", "basis": "def2-SVP"}

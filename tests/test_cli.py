@@ -6,8 +6,8 @@ import json
 
 import pytest
 import yaml
-from molsieve import __version__, cli
 
+from molsieve import __version__, cli
 from tests.report.campaign_tables import campaign, write_campaign
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+
 from molsieve import key_tables, keys
 from molsieve.campaign import campaign_model, domain_names
 from molsieve.loading import load_campaign

@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict
 
 import pytest
+
 from molsieve.leases import Lease, LeaseHeld, _this_holder, clear_if_stale, is_live, read_holder
 
 

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from molsieve import keys
 from molsieve.campaign import CampaignError, campaign_model
 from molsieve.loading import (
@@ -22,7 +23,6 @@ from molsieve.loading import (
     load_mapping,
     resolved,
 )
-
 from tests.campaigns import REMOVED, SMALL, edited
 
 REPOSITORY = Path(__file__).parents[1]

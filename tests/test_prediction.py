@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from molsieve import evaluation
 from molsieve.campaign import Prediction
 from molsieve.chem.identities import structure_row
@@ -25,7 +26,6 @@ from molsieve.prediction import (
 )
 from molsieve.relax import relax_batch
 from molsieve.tables import read_table
-
 from tests.morse_committee import MorseCommittee, cluster
 
 LEVEL = {"h2_energy_ev": -101.0, "slope": 0.9, "intercept_v": -0.4, "level_id": "morse"}

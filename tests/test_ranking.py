@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from molsieve.campaign import CampaignError, Confirm, PyscfLevel, Ranking, TbliteLevel
 from molsieve.domains.flow_battery.config import Objective
 from molsieve.ranking import (
@@ -17,7 +18,6 @@ from molsieve.ranking import (
     structures_at_level,
 )
 from molsieve.tables import empty_table, read_table
-
 from tests.acquisition.tables_of_a_campaign import (
     candidate_tables,
     ok_labels,

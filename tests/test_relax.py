@@ -12,10 +12,10 @@ from ase.build import molecule
 from ase.optimize import BFGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from molsieve.chem.model_hessian import RIDGE_EV_PER_ANGSTROM2, model_hessian
 from molsieve.potential.graphs import AtomsBatch
 from molsieve.relax import MAX_STEP_ANGSTROM, relax_batch
-
 from tests.morse_committee import MorseCommittee, cluster
 
 FMAX = 0.01

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from ase import Atoms
+
 from molsieve.chem.identities import candidate_id, species_id, structure_row
 from molsieve.tables import SCHEMAS
 

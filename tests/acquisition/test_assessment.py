@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from molsieve.acquisition.assessment import (
     assess_round,
     expected_missed,
@@ -19,7 +20,6 @@ from molsieve.acquisition.stopping import verdict
 from molsieve.campaign import Stop
 from molsieve.domains.flow_battery.config import Objective
 from molsieve.tables import empty_table, read_table
-
 from tests.acquisition.tables_of_a_campaign import candidate_tables, predictions_of
 
 POSOLYTE = Objective(direction="posolyte")

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from molsieve.acquisition.diversity import pick_max_min, tanimoto_distances, unpack_fingerprints
 from rdkit import Chem, DataStructs
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+
+from molsieve.acquisition.diversity import pick_max_min, tanimoto_distances, unpack_fingerprints
 
 SMILES = ["O=C1C=CC(=O)C=C1", "CC1=CC(=O)C=CC1=O", "O=C1C=CC(=O)c2ccccc21", "c1ccccc1O", "CCO"]
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from molsieve.acquisition.functions import FUNCTIONS
-from molsieve.campaign import Acquisition
 from scipy.integrate import quad
 from scipy.stats import norm
+
+from molsieve.acquisition.functions import FUNCTIONS
+from molsieve.campaign import Acquisition
 
 DETERMINISTIC = [
     "greedy",

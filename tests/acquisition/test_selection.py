@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from molsieve.acquisition.pool import HELD_OUT, build_pool
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
 from molsieve.acquisition.selection import select_batch
 from molsieve.campaign import Acquisition, Attack, CampaignError, Diversity
 from molsieve.domains.flow_battery.config import Objective
 from molsieve.tables import empty_table, read_table
-
 from tests.acquisition.tables_of_a_campaign import candidate_tables, predictions_of, relaxed_row
 
 POSOLYTE = Objective(direction="posolyte")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from molsieve.acquisition.stopping import verdict
 from molsieve.campaign import Stop
 

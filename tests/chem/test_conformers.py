@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from molsieve.chem.conformers import EmbeddingError, embed_conformers
 from rdkit import Chem
+
+from molsieve.chem.conformers import EmbeddingError, embed_conformers
 
 
 def embed(smiles, count=3, seed=7):

@@ -1,9 +1,10 @@
 """Bonds of a geometry are the bonds of the graph it was made from."""
 
 import pytest
+from rdkit import Chem
+
 from molsieve.chem.conformers import embed_conformers
 from molsieve.chem.connectivity import bonds_of_geometry, describe_change
-from rdkit import Chem
 
 
 @pytest.mark.parametrize(

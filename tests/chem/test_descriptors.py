@@ -1,8 +1,9 @@
 """Solubility and synthetic accessibility against measured and published values."""
 
 import pytest
-from molsieve.chem import descriptors
 from rdkit import Chem
+
+from molsieve.chem import descriptors
 
 
 @pytest.mark.parametrize(

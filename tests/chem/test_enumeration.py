@@ -6,8 +6,9 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from molsieve.chem import enumeration
 from rdkit import Chem
+
+from molsieve.chem import enumeration
 
 SCAFFOLDS = [
     "O=C1C([*:1])=C([*:2])C(=O)C([*:3])=C1[*:4]",

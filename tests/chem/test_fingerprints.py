@@ -1,9 +1,10 @@
 """Packed fingerprints unpack to RDKit's own bits."""
 
 import numpy as np
-from molsieve.chem.fingerprints import BITS, morgan_fingerprint, unpack_fingerprints
 from rdkit import Chem
 from rdkit.Chem import AllChem
+
+from molsieve.chem.fingerprints import BITS, morgan_fingerprint, unpack_fingerprints
 
 
 def test_bits_are_those_of_rdkits_older_interface():

@@ -2,6 +2,7 @@
 
 import pytest
 from ase.data import atomic_numbers, ground_state_magnetic_moments
+
 from molsieve.chem.free_atoms import GROUND_STATE_MULTIPLICITY
 
 

@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
+from rdkit import Chem
+
 from molsieve.chem import molecule_files
 from molsieve.chem.molecule_files import MoleculeFileError
-from rdkit import Chem
 
 SMILES = ["O=C1C=CC(=O)C=C1", "CCO", "c1ccccc1"]
 

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from molsieve.chem.molecules import MoleculeError, canonical_smiles
 from rdkit import Chem
+
+from molsieve.chem.molecules import MoleculeError, canonical_smiles
 
 MOLECULES = ["O=C1C=CC(=O)c2ccccc21", "C[C@H](O)C(F)Cl", "OS(=O)(=O)c1ccc(C#N)cc1", "F/C=C/F"]
 

@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+
 from molsieve.chem.pools import Failure, guarded_map, ordered_map
 
 

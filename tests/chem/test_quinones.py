@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from molsieve.chem.molecules import canonical_smiles
-from molsieve.chem.quinones import NotAQuinone, is_quinone, reduce_quinone
 from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem
+
+from molsieve.chem.molecules import canonical_smiles
+from molsieve.chem.quinones import NotAQuinone, is_quinone, reduce_quinone
 
 COUPLES = {
     "1,4-benzoquinone": ("O=C1C=CC(=O)C=C1", "Oc1ccc(O)cc1"),

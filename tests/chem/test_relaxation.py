@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from ase.build import molecule as g2_molecule
 from ase.optimize import BFGS
+from rdkit import Chem
+from tblite.ase import TBLite
+
 from molsieve.chem import relaxation
 from molsieve.chem.conformers import embed_conformers
 from molsieve.chem.relaxation import RelaxationError, relax
-from rdkit import Chem
-from tblite.ase import TBLite
 
 
 def test_energy_forces_and_minimum_agree_with_tblites_own_calculator():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from ase.build import molecule
+
 from molsieve.campaign import PyscfLevel, TbliteLevel
 from molsieve.engines import open_engine
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pyscf.dft
 import pytest
+from pyscf.dft import gen_grid, numint, radi
+
 from molsieve.engines.dense_integration import DenseNumInt
 from molsieve.engines.pyscf import mean_field, molecule
 from molsieve.engines.pyscf_gradient import nuclear_gradient
 from molsieve.engines.scf_ladder import converge
-from pyscf.dft import gen_grid, numint, radi
-
 from tests.engines.geometries import dft, system
 
 

@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+
 from molsieve.engines import CalculationError, compute_label, engine_version
 from molsieve.engines.ase_calculator import LevelCalculator
-
 from tests.engines.geometries import GFN2, dft, system
 
 

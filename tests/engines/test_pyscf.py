@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from molsieve import units
-from molsieve.engines import CalculationError, compute_label, open_engine
 from scipy.spatial.transform import Rotation
 
+from molsieve import units
+from molsieve.engines import CalculationError, compute_label, open_engine
 from tests.engines.geometries import dft, slope, system
 
 

@@ -1,9 +1,9 @@
 """Levels that PySCF cannot compute are refused by name, with the nearest names."""
 
 import pytest
+
 from molsieve.campaign import CampaignError
 from molsieve.engines import check_level
-
 from tests.engines.geometries import dft
 
 ORGANIC = {"H", "C", "N", "O", "Cl"}

@@ -2,9 +2,9 @@
 
 import pytest
 from ase import Atoms
+
 from molsieve.engines import CalculationError, compute_label, scf_ladder
 from molsieve.engines.pyscf import mean_field, molecule
-
 from tests.engines.geometries import dft, system
 
 

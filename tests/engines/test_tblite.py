@@ -6,10 +6,10 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from molsieve.campaign import CampaignError, TbliteLevel
-from molsieve.engines import CalculationError, check_level, compute_label, open_engine
 from scipy.spatial.transform import Rotation
 
+from molsieve.campaign import CampaignError, TbliteLevel
+from molsieve.engines import CalculationError, check_level, compute_label, open_engine
 from tests.engines.geometries import GFN2, slope, system
 
 GFN1 = TbliteLevel(engine="tblite", method="GFN1-xTB", accuracy=0.01)

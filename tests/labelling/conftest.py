@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase.build import molecule
+
 from molsieve.campaign import Run, TbliteLevel, level_id
 from molsieve.chem.identities import structure_row
 from molsieve.labelling.store import LevelFolder, new_attempt_id

@@ -6,6 +6,7 @@ Arguments: structures, store, receipt, workers, name of a function of ``computat
 import sys
 
 import computations
+
 from molsieve import tables
 from molsieve.campaign import Run, TbliteLevel
 from molsieve.labelling import Unfinished, label_structures

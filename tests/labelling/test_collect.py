@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from molsieve import tables
 from molsieve.campaign import CampaignError
 from molsieve.labelling import collect_labels

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from molsieve.campaign import PyscfLevel, TbliteLevel, level_id
 from molsieve.labelling.cost import (
     CostModel,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import computations
 import pytest
+
 from molsieve import tables
 from molsieve.labelling import read_labels
 from molsieve.labelling.store import read_attempts

@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from molsieve.labelling.journal import Journal, decode, encode, read_journal
 
 values = st.one_of(

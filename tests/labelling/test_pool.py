@@ -5,6 +5,7 @@ import time
 
 import computations
 import pytest
+
 from molsieve import tables
 from molsieve.campaign import Run
 from molsieve.engines import compute_label

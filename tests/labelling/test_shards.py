@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from molsieve.labelling import CostModel, shard_of
 from molsieve.labelling.shards import _ANY_LEVEL
 

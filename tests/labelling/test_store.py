@@ -2,6 +2,7 @@ import threading
 
 import pandas as pd
 import pytest
+
 from molsieve import tables
 from molsieve.labelling import read_labels, store_counts
 from molsieve.labelling.compaction import compact_dead_jobs, compact_job, merge_fragments

@@ -5,10 +5,11 @@ import ase.build
 import numpy as np
 import pandas as pd
 import pytest
+from tblite.ase import TBLite
+
 from molsieve import campaign, tables
 from molsieve.chem.identities import structure_row
 from molsieve.potential.training import train_member
-from tblite.ase import TBLite
 
 LEVEL = "gfn2testlevel000"
 COUPLES = {

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from molsieve.potential.baseline import element_counts, fit_baseline
 
 ATOMS = {1: -13.6, 6: -1000.0, 8: -2000.0}

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from molsieve.potential import calibration
 
 finite = st.floats(-100, 100, allow_nan=False)

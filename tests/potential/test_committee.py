@@ -3,12 +3,12 @@ import json
 import ase.build
 import pytest
 import torch
+
 from molsieve.campaign import CampaignError
 from molsieve.potential.calculator import CommitteeCalculator
 from molsieve.potential.committee import Committee
 from molsieve.potential.graphs import AtomsBatch
 from molsieve.potential.storage import load_member
-
 from tests.potential.conftest import LEVEL
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from molsieve import tables
 from molsieve.potential.committee import Committee
 from molsieve.potential.evaluation import committee_residuals, evaluate_committee

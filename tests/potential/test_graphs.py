@@ -4,6 +4,7 @@ import ase.neighborlist
 import numpy as np
 import pytest
 import torch
+
 from molsieve.potential.graphs import AtomsBatch, GraphSet, neighbour_list
 
 

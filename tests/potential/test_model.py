@@ -2,6 +2,7 @@ import ase.build
 import numpy as np
 import pytest
 import torch
+
 from molsieve.potential.graphs import AtomsBatch, GraphBatch, neighbour_list
 from molsieve.potential.model import (
     Architecture,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from molsieve.chem.identities import candidate_id
 from molsieve.domains.flow_battery.config import Campaign
 from molsieve.report import ReportFiles

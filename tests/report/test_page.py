@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 
 import pytest
+
 from molsieve.report import ReportFiles, build_report
 from molsieve.report.page import SECTIONS
 from molsieve.tables import empty_table, read_table, write_json, write_table
-
 from tests.report.campaign_tables import campaign, smiles, write_campaign
 
 TEMPLATE = Path(__file__).parents[2] / "workflow/report/page.html"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+
 from molsieve.labelling.store import read_attempts
 from molsieve.tables import SCHEMAS, empty_table
 

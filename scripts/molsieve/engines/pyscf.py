@@ -7,6 +7,7 @@ differ from the energy's own slope by some meV/Å, which vanishes with the grid.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import ase
@@ -69,17 +70,19 @@ def molecule(atoms: ase.Atoms, charge: int, multiplicity: int, basis: str) -> py
     if distances.min() < 0.1:
         raise CalculationError("bad_input", "two atoms are closer than 0.1 Å")
     try:
-        return pyscf.gto.M(
-            atom=list(zip(symbols, atoms.positions.tolist(), strict=True)),
-            unit="Angstrom",
-            basis=basis,
-            ecp={symbol: basis for symbol in set(symbols) if has_core_potential(basis, symbol)},
-            charge=charge,
-            spin=multiplicity - 1,
-            verbose=0,
-            dump_input=False,
-            parse_arg=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PySCF advertises other sources of basis sets
+            return pyscf.gto.M(
+                atom=list(zip(symbols, atoms.positions.tolist(), strict=True)),
+                unit="Angstrom",
+                basis=basis,
+                ecp={symbol: basis for symbol in set(symbols) if has_core_potential(basis, symbol)},
+                charge=charge,
+                spin=multiplicity - 1,
+                verbose=0,
+                dump_input=False,
+                parse_arg=False,
+            )
     except (BasisNotFoundError, KeyError) as error:
         raise CalculationError("bad_input", f"basis {basis!r}: {error}") from error
 

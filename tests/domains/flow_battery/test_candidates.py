@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from molsieve import tables
 from molsieve.campaign import CampaignError
 from molsieve.chem.fingerprints import unpack_fingerprints

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from molsieve.campaign import CampaignError
 from molsieve.domains.flow_battery.calibration import fit_line
 from molsieve.domains.flow_battery.config import Objective
@@ -19,7 +20,6 @@ from molsieve.domains.flow_battery.objective import (
     utility,
 )
 from molsieve.tables import read_table
-
 from tests.acquisition.tables_of_a_campaign import candidate_tables, ok_labels
 
 POSOLYTE = Objective(direction="posolyte")

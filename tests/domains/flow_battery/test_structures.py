@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase.data import atomic_numbers
+
 from molsieve import tables
 from molsieve.campaign import CampaignError
 from molsieve.chem import identities

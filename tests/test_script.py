@@ -1,0 +1,41 @@
+"""A rule's script: output in its log, a mistake in one message, our own fault with a traceback."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from molsieve.campaign import CampaignError
+from molsieve.script import reporting
+
+
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "a_script.py", raising=False)
+
+
+def test_output_goes_to_the_log(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with reporting(tmp_path / "log"):
+        print("how it went")
+    assert (tmp_path / "log").read_text() == "how it went\n"
+    assert capsys.readouterr().out == ""
+
+
+def test_a_mistake_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended, reporting(tmp_path / "log"):
+        raise CampaignError("labels.level: no such level")
+    assert ended.value.code == 1
+    assert (tmp_path / "log").read_text().strip() == "labels.level: no such level"
+
+
+def test_our_own_fault_keeps_its_traceback(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit), reporting(tmp_path / "log"):
+        raise ZeroDivisionError("in the library")
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_spawned_workers_do_not_import_the_script(tmp_path: Path) -> None:
+    with reporting(tmp_path / "log"):
+        assert not hasattr(sys.modules["__main__"], "__file__")
