@@ -21,7 +21,7 @@ demo: $(READY)
 	snakemake --configfile config/quickstart.yaml --workflow-profile profiles/local
 
 test: $(READY)
-	pytest --numprocesses auto --dist worksteal
+	pytest --numprocesses auto --dist loadfile
 
 lint: $(READY)
 	ruff check .

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
+
+from molsieve.labelling.store import read_attempts
+from molsieve.tables import empty_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -85,6 +89,14 @@ class Workspace:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return True
+
+
+def attempts(space: Workspace) -> pd.DataFrame:
+    """Every attempt in the label store, whichever fragment or journal holds it."""
+    store = space.folder / "results" / "label_store"
+    levels = sorted(path.name for path in store.glob("*"))
+    found = [read_attempts(store, level) for level in levels]
+    return pd.concat(found, ignore_index=True) if found else empty_table("labels")
 
 
 def environment() -> dict[str, str]:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-from pathlib import Path
-
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from molsieve.labelling.store import read_attempts
-from molsieve.tables import SCHEMAS, empty_table
+from molsieve.tables import SCHEMAS
 
-from .conftest import REPOSITORY, Workspace, environment
+from .conftest import Workspace, attempts
 
 pytestmark = pytest.mark.slow
-
-CAMPAIGNS = sorted((REPOSITORY / "config").glob("*.yaml"))
-
-
-def attempts(space: Workspace) -> pd.DataFrame:
-    """Every attempt in the label store, whichever fragment or journal holds it."""
-    store = space.folder / "results" / "label_store"
-    levels = sorted(path.name for path in store.glob("*"))
-    found = [read_attempts(store, level) for level in levels]
-    return pd.concat(found, ignore_index=True) if found else empty_table("labels")
 
 
 def test_every_table_opens_with_plain_pandas(finished: Workspace) -> None:
@@ -127,58 +112,3 @@ def test_fresh_run_gives_the_same_labels_and_ranking(finished: Workspace, fresh:
         for space in (finished, fresh)
     ]
     pd.testing.assert_frame_equal(*rankings)
-
-
-def test_killed_anywhere_and_started_again_loses_and_repeats_nothing(fresh: Workspace) -> None:
-    """SIGKILL of controller, jobs and workers at several moments, then the same command again."""
-    journaled: set[str] = set()
-    kills = 0
-    for seconds in (9.0, 14.0, 21.0, 30.0):
-        if not fresh.kill_after(seconds):
-            break
-        kills += 1
-        now = set(attempts(fresh)["attempt_id"])
-        assert journaled <= now, "a journaled calculation was lost"
-        journaled = now
-    assert kills
-    fresh.run()
-    rows = attempts(fresh)
-    assert journaled <= set(rows["attempt_id"])
-    repeats = rows.duplicated(["structure_id", "level_id"]).sum()
-    assert repeats == 0, "a journaled calculation was computed again"
-    assert (fresh.results / "rounds" / "1" / "ranking.parquet").exists()
-
-
-def test_second_controller_is_refused(fresh: Workspace) -> None:
-    process = subprocess.Popen(
-        fresh.command(), cwd=fresh.folder, env=environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        lease = fresh.results / "controller.lease"
-        for _ in range(300):
-            if lease.exists() or process.poll() is not None:
-                break
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
-        second = fresh.run(check=False)
-        assert second.returncode != 0
-        assert "already run by another controller" in second.stderr
-        assert "Traceback" not in second.stderr
-    finally:
-        process.terminate()
-        process.wait()
-
-
-@pytest.mark.parametrize("path", CAMPAIGNS, ids=[path.stem for path in CAMPAIGNS])
-@pytest.mark.parametrize("what", ["--dry-run", "--dag", "--rulegraph"])
-def test_every_campaign_dry_runs_unrolled(fresh: Workspace, path: Path, what: str) -> None:
-    (fresh.folder / "campaign.yaml").write_text(path.read_text())
-    limit = fresh.campaign()["stop"]["max_rounds"]
-    printed = fresh.run(what).stdout
-    if what == "--dry-run":
-        for round in range(limit):
-            assert f"rounds/{round}/figures.json" in printed
-    else:
-        assert printed.lstrip().startswith("digraph")
-    assert not fresh.results.exists()
