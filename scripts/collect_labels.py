@@ -1,11 +1,11 @@
 """Freeze the dataset of a round: what trains, calibrates and tests its committee."""
 
-from molsieve.campaign import Run, parse_level
+from molsieve.campaign import Labels, Run, parse_level
 from molsieve.labelling import collect_labels
 from molsieve.script import reporting
 
 
-def collect(inputs, outputs, params, round: int, run: Run) -> None:
+def collect(inputs, outputs, params, round: int, quorum: float, run: Run) -> None:
     """Write the round's ``dataset``, ``structures`` and ``labels`` and print their counts."""
     print(
         collect_labels(
@@ -17,7 +17,7 @@ def collect(inputs, outputs, params, round: int, run: Run) -> None:
             round,
             params.validation_share,
             params.seed,
-            params.quorum,
+            quorum,
             dataset_path=outputs.dataset,
             structures_path=outputs.structures,
             labels_path=outputs.labels,
@@ -33,5 +33,7 @@ if __name__ == "__main__":
             snakemake.output,
             snakemake.params,
             int(snakemake.wildcards.round),
+            # Not a param: a quorum lowered for a later round must not redo the rounds before it.
+            Labels(**snakemake.config["labels"]).quorum,
             Run(**snakemake.config.get("run", {})),
         )

@@ -31,6 +31,7 @@ def evaluate_committee(inputs, outputs, params, round: int, threads: int) -> Non
         Path(outputs.parity),
         params.seed,
         params.campaign,
+        read_table(inputs.built, "structures"),
     )
 
 

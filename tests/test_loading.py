@@ -204,6 +204,8 @@ CONTRADICTIONS = [
     ([("labels.level", "pbee")], "labels.level: 'pbee' is not one of levels: gfn2, pbe"),
     ([("ranking.confirm.level", "b3lyp")],
      "ranking.confirm.level: 'b3lyp' is not one of levels: gfn2, pbe"),
+    ([("levels", {"../gfn2": {"engine": "tblite"}, "pbe": {"engine": "tblite"}})],
+     "levels: '../gfn2' given; allowed: names of letters, digits"),
     ([("levels.gfn2.geometry", "optimised")], "labels.level: 'gfn2' is optimised; allowed"),
     ([("candidates.source.substituents", ["*C", "*O", "*C"])],
      "candidates.source.substituents: *C twice; keep one"),
@@ -260,6 +262,7 @@ def test_a_file_that_holds_no_campaign(tmp_path: Path, content: str, says: str) 
         load_campaign(path)
     assert says in str(caught.value)
     assert str(caught.value).startswith(str(path))
+    assert str(caught.value).count(str(path)) == 1
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -221,11 +221,12 @@ def test_a_shared_structure_is_relaxed_once(space):
 def test_calibration_covers_its_own_couples(errors, seed):
     errors = np.array(errors)
     spread = np.random.default_rng(seed).uniform(0.1, 1.0, len(errors))
-    fitted = fit_calibration(errors, spread)
+    fitted = fit_calibration(errors, spread, members=3)
     assert fitted["calibrated"] and fitted["n_calibration"] == len(errors)
     assert 0 <= fitted["q68"] <= fitted["q95"] or not fitted["q95_conformal"]
     for key, level in (("q68", 0.68), ("q95", 0.95)):
-        assert np.mean(np.abs(errors) <= fitted[key] * spread + 1e-12) >= level - 1e-9
+        half = [np.ptp(calibrated(0.0, std, fitted)[f"interval_{key[1:]}"]) / 2 for std in spread]
+        assert np.mean(np.abs(errors) <= np.array(half) + 1e-12) >= level - 1e-9
     assert fitted["std_raw_limit"] >= spread.max()
     assert fitted["q95_conformal"] == (len(errors) >= 19)
     json.dumps(fitted, allow_nan=False)
@@ -234,7 +235,7 @@ def test_calibration_covers_its_own_couples(errors, seed):
 def test_scale_of_members_that_are_twice_too_sure():
     generator = np.random.default_rng(1)
     spread = generator.uniform(0.05, 0.2, 4000)
-    fitted = fit_calibration(2 * spread * generator.normal(size=4000), spread)
+    fitted = fit_calibration(2 * spread * generator.normal(size=4000), spread, members=10_000)
     assert fitted["scale"] == pytest.approx(2.0, rel=0.05)
     assert fitted["q68"] == pytest.approx(2 * 0.9945, rel=0.05)
     assert fitted["q95"] == pytest.approx(2 * 1.96, rel=0.05)
@@ -242,18 +243,33 @@ def test_scale_of_members_that_are_twice_too_sure():
 
 @pytest.mark.parametrize("n", [0, 1, 4])
 def test_few_couples_are_not_a_calibration(n):
-    fitted = fit_calibration(np.full(n, 0.001), np.full(n, 0.1))
+    fitted = fit_calibration(np.full(n, 0.001), np.full(n, 0.1), 3)
     assert not fitted["calibrated"] and fitted["scale"] == 1.0
     assert fitted["q95"] == pytest.approx(1.96, abs=0.01)
     assert fitted["std_raw_limit"] is None and not fitted["q68_conformal"]
-    assert fit_calibration(np.full(4, 0.3), np.full(4, 0.1))["scale"] == pytest.approx(3.0)
+    assert fit_calibration(np.full(4, 0.3), np.full(4, 0.1), 3)["scale"] == pytest.approx(3.0)
     json.dumps(fitted, allow_nan=False)
 
 
 def test_identical_members_can_still_be_calibrated():
-    fitted = fit_calibration(np.linspace(0.1, 0.2, 8), np.zeros(8))
+    fitted = fit_calibration(np.linspace(0.1, 0.2, 8), np.zeros(8), 3)
     told = calibrated(1.0, 0.0, fitted)
-    assert np.isfinite([fitted["scale"], fitted["q68"], told["std"]]).all()
+    assert np.isfinite([fitted["scale"], fitted["q68"]]).all()
+    assert 0.1 < told["std"] < 0.2  # not certain, for all their agreement
+
+
+def test_three_members_that_agree_by_chance_are_not_believed():
+    generator = np.random.default_rng(3)
+    members = generator.normal(size=(3, 4000))
+    errors = members.mean(axis=0) + generator.normal(size=4000)  # none of it in the spread
+    fitted = fit_calibration(errors[:30], members.std(axis=0, ddof=1)[:30], members=3)
+    std = np.array([calibrated(0.0, s, fitted)["std"] for s in members.std(axis=0, ddof=1)])
+    assert np.sqrt(np.mean((errors / std) ** 2)) == pytest.approx(1.0, abs=0.25)
+    assert std.min() > 0.5 * errors.std()
+    agreed = members.std(axis=0, ddof=1) < 0.1
+    assert np.mean(np.abs(errors[agreed]) < 1.96 * std[agreed]) > 0.85
+    told = [fit_calibration(errors, np.ones(4000), m)["own_weight"] for m in (2, 5, 100)]
+    assert told == sorted(told) and told[0] < 0.5 < 0.9 < told[2] < 1
 
 
 def synthetic_couples(n: int) -> pd.DataFrame:
@@ -278,7 +294,7 @@ def test_coverage_of_the_test_couples_holds_what_it_promises():
     couples = synthetic_couples(1500)
     part = couples[couples["split"] == "calibration"]
     fitted = fit_calibration(
-        (part["mean"] - part["label_value"]).to_numpy(), part["std_raw"].to_numpy()
+        (part["mean"] - part["label_value"]).to_numpy(), part["std_raw"].to_numpy(), 3
     )
     rows = objective_metrics(with_intervals(couples, fitted), "V", 1)
     told = {(r["split"], r["name"]): r for r in rows}
@@ -349,6 +365,41 @@ def test_a_round_is_judged_and_written(space, tmp_path, monkeypatch):
     assert named["test", "objective_mae"] == pytest.approx(error)
     assert named["test", "energy_mae"] > 0 and named["test", "force_mae"] > 0
     assert not metrics.duplicated(["split", "name"]).any()
+
+
+def test_only_sound_calibration_couples_calibrate(tmp_path, monkeypatch):
+    couples = synthetic_couples(30)
+    kept = couples.iloc[5:30].copy()
+    couples.loc[:4, "sound"] = False
+    couples.loc[:4, "mean"] += 100.0
+    couples.loc[couples["split"] == "test", "mean"] += 50.0
+    monkeypatch.setattr(evaluation, "predicted_couples", lambda *args: couples)
+    monkeypatch.setattr(evaluation, "evaluate_committee", lambda *args: ([], {}))
+    paths = [tmp_path / name for name in ("m.parquet", "c.json", "p.parquet")]
+    labels = pd.DataFrame({"level_id": []})
+    told = evaluate_round(
+        None, None, labels, MorseCommittee(), "flow_battery", LEVEL, SETTINGS, 0, "morse", *paths
+    )
+    errors = (kept["mean"] - kept["label_value"]).to_numpy()
+    expected = fit_calibration(errors, kept["std_raw"].to_numpy(), len(MorseCommittee()))
+    assert {key: told[key] for key in expected} == expected
+    assert (told["n_calibration"], told["n_test"]) == (25, 30)
+
+
+def test_a_couple_that_shares_a_structure_is_judged_too(space, tmp_path):
+    built = space[2][space[2]["candidate_id"].isin(["c1", "c2"])].copy()
+    shared = (built["role"] == "reduced").to_numpy()
+    for column in ("structure_id", "species_id", "positions_angstrom", "numbers"):
+        first = built.loc[shared, column].iloc[0]
+        built[column] = [first if s else v for s, v in zip(shared, built[column], strict=True)]
+    listed = built.drop_duplicates("structure_id")
+    dataset, labels = labelled_round(listed, {"c1": "calibration", "c2": "test"})
+    paths = [tmp_path / name for name in ("m.parquet", "c.json", "p.parquet")]
+    evaluate_round(
+        dataset, listed, labels, MorseCommittee(), "flow_battery", LEVEL, SETTINGS, 0, "morse",
+        *paths, built=built,
+    )  # fmt: skip
+    assert read_table(paths[2], "parity")["candidate_id"].tolist() == ["c1", "c2"]
 
 
 def test_a_round_without_random_couples_is_not_calibrated(space, tmp_path):

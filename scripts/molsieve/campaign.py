@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import json
 import pkgutil
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,6 +28,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
+NAME = "[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""What a campaign and a level may be called: both become names of folders."""
 
 
 class CampaignError(ValueError):
@@ -232,10 +235,11 @@ class Diversity(Section):
     """Spread of a batch over chemical space."""
 
     method: Literal["none", "maxmin"] = Field(
-        "maxmin", description="maxmin: each pick is the farthest from those before; none: by score"
+        "maxmin",
+        description="maxmin: half by score, half far from all that is chosen; none: by score",
     )
     pool_factor: Annotated[float, Field(ge=1)] = Field(
-        4.0,
+        2.0,
         description="the batch is picked from this many times its size of top-scored candidates",
     )
 
@@ -382,7 +386,7 @@ DOMAIN = "what is searched; decides what candidates, structures and objective ma
 class Campaign(Section):
     """One campaign file, fully resolved. Domains add candidates, structures, objective."""
 
-    campaign: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
+    campaign: Annotated[str, Field(pattern=f"^{NAME}$")] = Field(
         description="the campaign's name, of letters, digits, '.', '_' and '-', a letter or digit "
         "first; results go to results/<campaign>/"
     )
@@ -405,6 +409,12 @@ class Campaign(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Campaign:
+        for name in self.levels:
+            if not re.fullmatch(NAME, name):
+                raise ValueError(
+                    f"levels: {name!r} given; allowed: names of letters, digits, '.', '_' and '-', "
+                    "a letter or digit first (they are names of folders)"
+                )
         for key, name in (
             ("labels.level", self.labels.level),
             ("ranking.confirm.level", self.ranking.confirm.level),

@@ -113,6 +113,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         line = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         reason = error.problem or error.context or "it cannot be parsed"
         raise CampaignError(f"{path}: {line}not valid YAML: {reason}") from None
+    except CampaignError:
+        raise  # already in words, though a ValueError
     except (yaml.YAMLError, ValueError) as error:
         raise CampaignError(f"{path}: not valid YAML: {error}") from None
     if content is None:

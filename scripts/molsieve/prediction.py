@@ -31,6 +31,8 @@ from molsieve.tables import write_table
 
 CONVERGED_ENOUGH = 4.0
 """Residual force a prediction may have, in units of the threshold; 0.2 eV/Å on a bond is 1 meV."""
+SMALLEST_STD = 1e-6
+"""In the objective's unit: members that agree exactly are still not certain."""
 
 
 @dataclass(frozen=True)
@@ -244,18 +246,30 @@ def objective_members(
 
 
 def calibrated(mean: float, std_raw: float, calibration: Mapping[str, Any]) -> dict[str, Any]:
-    """mean, std_raw, std = scale · std_raw, and conformal intervals mean ± q · std_raw."""
+    """mean, std_raw, std = scale · s, and intervals mean ± q · s, s the moderated spread."""
+    spread = float(moderated(np.array(std_raw), calibration))
 
     def interval(quantile: float) -> list[float]:
-        return [mean - quantile * std_raw, mean + quantile * std_raw]
+        return [mean - quantile * spread, mean + quantile * spread]
 
     return {
         "mean": mean,
         "std_raw": std_raw,
-        "std": calibration["scale"] * std_raw,
+        "std": calibration["scale"] * spread,
         "interval_68": interval(calibration["q68"]),
         "interval_95": interval(calibration["q95"]),
     }
+
+
+def moderated(std_raw: np.ndarray, calibration: Mapping[str, Any]) -> np.ndarray:
+    """Spreads (any shape) drawn towards what the calibration couples have in common.
+
+    s² = w std_raw² + (1 - w) common_std²: the variance of a few members is itself a draw (of three
+    it is often a tenth of what it should be), and a ratio of error to it has no finite variance.
+    """
+    own, common = calibration.get("own_weight", 1.0), calibration.get("common_std", 0.0)
+    spread = np.sqrt(own * np.square(std_raw) + (1 - own) * common**2)
+    return np.maximum(spread, SMALLEST_STD)
 
 
 def _outside(

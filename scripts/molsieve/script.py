@@ -41,7 +41,7 @@ def reporting(log: str | Path) -> Iterator[None]:
 
 
 def _mendable() -> tuple[type[Exception], ...]:
-    from molsieve.labelling import Unfinished
+    from molsieve.labelling import LabelStoreError, Unfinished
     from molsieve.tables import TableError
 
-    return (CampaignError, TableError, Unfinished)
+    return (CampaignError, LabelStoreError, TableError, Unfinished)

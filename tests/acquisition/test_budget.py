@@ -39,6 +39,7 @@ def test_affordable_is_the_longest_prefix(costs, labels):
 
 
 def test_attack_share_counts_against_the_batch():
-    budget.check_budget(SETTINGS, 2)
+    budget.check_budget(SETTINGS, 1, 2)
     with pytest.raises(CampaignError, match=r"batch_labels: 15 leaves 12 for .* at least 18"):
-        budget.check_budget(SETTINGS.model_copy(update={"batch_labels": 15}), 3)
+        budget.check_budget(SETTINGS.model_copy(update={"batch_labels": 15}), 1, 3)
+    budget.check_budget(SETTINGS.model_copy(update={"batch_labels": 15}), 0, 3)

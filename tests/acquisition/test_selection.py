@@ -253,7 +253,7 @@ def test_exhausted_pool_gives_what_is_left(select):
 
 def test_a_budget_below_two_candidates_is_refused(select):
     with pytest.raises(CampaignError, match=r"acquisition.batch_labels: 7 .* at least 8"):
-        select(SMALL.model_copy(update={"batch_labels": 7}))
+        select(SMALL.model_copy(update={"batch_labels": 7}), round_number=1)
     with pytest.raises(CampaignError, match=r"acquisition.seed_labels: 3 "):
         select(SMALL.model_copy(update={"seed_labels": 3}))
 
@@ -331,6 +331,18 @@ def test_diversity_spreads_within_the_best():
     assert len(set(picks)) == 5
     assert (picks >= 45).all()
     assert set(picks) != {59, 58, 57, 56, 55}
+    assert picks[:3].tolist() == [59, 58, 57]  # the best are not passed over for being alike
+    chance = Acquisition(function="random", diversity=Diversity(method="maxmin", pool_factor=3))
+    assert pick_batch(fingerprints, scored, 5, starts, chance)[0].tolist() == [59, 58, 57, 56, 55]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 60, 90])
+def test_a_spread_batch_is_as_large_as_asked(count):
+    fingerprints = build_pool(*TABLES).fingerprints
+    scored = Scored(np.arange(60.0), np.zeros(60))
+    settings = Acquisition(diversity=Diversity(method="maxmin", pool_factor=1))
+    picks, _ = pick_batch(fingerprints, scored, count, fingerprints[:2], settings)
+    assert len(picks) == len(set(picks)) == min(count, 60)
 
 
 @pytest.mark.parametrize("function", ["greedy", "upper_confidence_bound", "expected_improvement"])

@@ -3,6 +3,7 @@
 Importable by name in spawned workers. Each start is a line of the file ``MOLSIEVE_TEST_STARTS``.
 """
 
+import errno
 import os
 import signal
 import time
@@ -68,6 +69,11 @@ def fluorine_takes_for_ever(atoms, level):
     if 9 in atoms.numbers:
         time.sleep(3600)
     return compute_label(atoms, level)
+
+
+def disk_is_full(atoms, level):
+    """The engine cannot write its scratch files."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def all_ways_to_fail(atoms, level):

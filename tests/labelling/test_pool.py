@@ -9,7 +9,7 @@ import pytest
 from molsieve import tables
 from molsieve.campaign import Run
 from molsieve.engines import compute_label
-from molsieve.labelling import Unfinished, label_structures, read_labels
+from molsieve.labelling import LabelStoreError, Unfinished, label_structures, read_labels
 from molsieve.labelling.compaction import compact_job
 from molsieve.labelling.journal import Journal
 from molsieve.labelling.worker import failed_columns
@@ -83,6 +83,13 @@ def test_every_failure_is_a_row_with_its_reason(label, stored, small_molecules):
     assert nh3["error_kind"] == "engine_error" and "KeyError: 'nitrogen'" in nh3["error_message"]
     assert ch3cl["error_kind"] == "engine_error" and "finite" in ch3cl["error_message"]
     assert water["status"] == "ok" and hf["engine_version"] == water["engine_version"]
+
+
+def test_full_disk_stops_the_job_and_condemns_no_structure(label, stored, small_molecules):
+    with pytest.raises(LabelStoreError, match="No space left"):
+        label(small_molecules(2), compute=computations.disk_is_full)
+    assert stored().empty
+    assert set(label(small_molecules(2))["status"]) == {"ok"}
 
 
 def test_failed_row_is_terminal(label, small_molecules):

@@ -88,11 +88,27 @@ def test_raised_round_limit_runs_only_the_new_round(finished: Workspace) -> None
     finished.edit(stop={"max_rounds": 2})
 
 
+def test_a_changed_acquisition_spares_the_seed_round(finished: Workspace) -> None:
+    before = finished.campaign()["acquisition"]
+    finished.edit(acquisition={"function": "greedy", "batch_labels": 24})
+    planned = finished.run("--dry-run").stdout
+    finished.edit(acquisition=before | {"function": "upper_confidence_bound"})
+    assert "output: results/small/rounds/1/selection.parquet" in planned
+    assert "output: results/small/rounds/0/" not in planned
+
+
+def test_a_changed_quorum_redoes_nothing(finished: Workspace) -> None:
+    finished.edit(labels={"quorum": 0.5})
+    done = finished.run("--dry-run")
+    finished.edit(labels={"quorum": 0.9})
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
 def test_second_campaign_shares_the_label_store(finished: Workspace) -> None:
     before = attempts(finished)
     finished.edit(campaign="sibling")
     try:
-        finished.run("--until", "label_batch", "label_references")
+        finished.run(*(f"results/sibling/rounds/0/receipts/{shard}.parquet" for shard in range(2)))
     finally:
         finished.edit(campaign="small")
     after = attempts(finished)

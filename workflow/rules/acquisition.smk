@@ -34,7 +34,7 @@ rule select_batch:
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,
-        acquisition=leaves("acquisition"),
+        acquisition=acquisition_of,
         objective=leaves("objective"),
         seed=campaign.seed,
     script:

@@ -59,6 +59,21 @@ def without(mapping, *keys):
     return {key: value for key, value in mapping.items() if key not in keys}
 
 
+def acquisition_of(wildcards):
+    """The acquisition leaves that act on a round's selection: another function spares the seed."""
+    section = leaves("acquisition")
+    section["attack"] = {"share": section["attack"]["share"]}
+    later = ("function", "beta", "epsilon", "improvement_margin", "random_share", "diversity")
+    if int(wildcards.round):
+        return without(section, "seed_labels", "seed_random_share")
+    return without(section, "batch_labels", "attack", *later)
+
+
+def candidate_file():
+    """The file that candidates are read from, where they are not enumerated."""
+    return getattr(campaign.candidates.source, "path", [])
+
+
 def level_of(wildcards):
     """Settings and identity (engine versions included) of the wildcard's level."""
     return level_leaves(wildcards.level)

@@ -93,7 +93,6 @@ rule collect_labels:
     params:
         campaign=campaign.campaign,
         level=level_leaves(campaign.labels.level),
-        quorum=campaign.labels.quorum,
         validation_share=campaign.potential.validation_share,
         seed=campaign.seed,
     script:

@@ -41,6 +41,10 @@ rule evaluate_committee:
             member=range(campaign.potential.members),
         ),
         calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
+        built=expand(
+            "<results>/structures/{shard}/structures.parquet",
+            shard=range(campaign.candidates.shards),
+        ),
     output:
         metrics="<results>/rounds/{round}/evaluation/metrics.parquet",
         calibration="<results>/rounds/{round}/evaluation/calibration.json",

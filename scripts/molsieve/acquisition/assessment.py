@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from molsieve.acquisition.membership import expected_unlabelled_in_top
 from molsieve.acquisition.objectives import domain_objective
 from molsieve.acquisition.pool import History, build_pool
 from molsieve.campaign import Section
@@ -79,7 +80,13 @@ def assess_round(
         "calibrated": calibration is not None and bool(calibration.get("calibrated")),
         **_label_counts(selections, labels, round_number),
         **_best(values, objective),
-        "expected_missed": expected_missed(open_ids, ok, values, objective, len(pool)),
+        "expected_missed": expected_missed(
+            np.sort(open_ids),
+            ok,
+            values.sort_index(),
+            objective,
+            np.random.default_rng([seed, round_number]),
+        ),
         **random_test_figures(ok, values, selections, seed),
     }
     write_table(_metrics(figures, evaluation), "metrics", metrics_out, campaign)
@@ -92,36 +99,32 @@ def expected_missed(
     predictions: pd.DataFrame,
     values: pd.Series,
     objective: Section,
-    n_candidates: int,
-) -> list[float | None]:
+    rng: np.random.Generator,
+) -> list[float]:
     """Expected number of unlabelled candidates that belong in the top k, for k = 1..100.
 
-    The sum over unlabelled candidates of P(utility > k-th best labelled utility), the value
-    normal about the prediction with its calibrated standard deviation: an upper bound, as at most k
-    belong there. A candidate that is out of the committee's domain, has no prediction or no spread
-    counts with at least k/N, the chance of a candidate nothing is known of. None where fewer than k
-    candidates are labelled.
+    See :func:`molsieve.acquisition.membership.expected_unlabelled_in_top`; a prediction is trusted
+    where it is in the committee's domain and has a spread.
 
     Args:
         open_ids: candidates that can still be labelled.
         predictions: those with an ok prediction.
         values: labelled value by candidate_id.
-        n_candidates: N.
     """
-    domain = domain_objective(objective)
-    best = np.sort(domain.utility(values.to_numpy(float), objective))[::-1]
     rows = predictions.drop_duplicates("candidate_id").set_index("candidate_id").reindex(open_ids)
-    mean = rows["mean"].to_numpy(float)
-    std = rows["std"].astype(float).to_numpy()
-    unknown = ~rows["in_domain"].fillna(False).astype(bool).to_numpy() | np.isnan(std)
-    missed: list[float | None] = []
-    for k in range(1, LARGEST_K + 1):
-        if k > len(best):
-            missed.append(None)
-            continue
-        p = np.nan_to_num(domain.probability_above(mean, std, float(best[k - 1]), objective))
-        missed.append(float(np.where(unknown, np.maximum(p, k / n_candidates), p).sum()))
-    return missed
+    mean, std = rows["mean"].to_numpy(float), rows["std"].astype(float).to_numpy()
+    trusted = rows["in_domain"].fillna(False).astype(bool).to_numpy() & np.isfinite(std)
+    domain = domain_objective(objective)
+    missed = expected_unlabelled_in_top(
+        values.to_numpy(float),
+        mean,
+        std,
+        trusted,
+        lambda drawn: domain.utility(drawn, objective),
+        LARGEST_K,
+        rng,
+    )
+    return [float(m) for m in missed]
 
 
 def random_test_figures(

@@ -36,23 +36,21 @@ def affordable(costs: np.ndarray, labels: int) -> int:
     return int(np.searchsorted(np.cumsum(costs), labels, side="right"))
 
 
-def check_budget(settings: Acquisition, species: int) -> None:
-    """Refuse a budget that cannot pay for one candidate to learn from and one to judge by.
+def check_budget(settings: Acquisition, round_number: int, species: int) -> None:
+    """Refuse a round that cannot pay for one candidate to learn from and one to judge by.
 
     Args:
         species: how many species a candidate has.
 
     Raises:
-        CampaignError: seed_labels or batch_labels is too small.
+        CampaignError: seed_labels (round 0) or batch_labels is too small.
     """
     cost = int(candidate_cost(np.array(species), settings))
-    for key, labels in (
-        ("seed_labels", settings.seed_labels),
-        ("batch_labels", settings.batch_labels - attack_labels(settings, 1)),
-    ):
-        if labels < 2 * cost:
-            raise CampaignError(
-                f"acquisition.{key}: {getattr(settings, key)} leaves {labels} for candidates; "
-                f"one costs {cost} ({species} species x (1 + displaced_per_species)) and a round "
-                f"needs two, one to learn from and one to judge by: at least {2 * cost}"
-            )
+    key = "batch_labels" if round_number else "seed_labels"
+    labels = round_labels(settings, round_number) - attack_labels(settings, round_number)
+    if labels < 2 * cost:
+        raise CampaignError(
+            f"acquisition.{key}: {getattr(settings, key)} leaves {labels} for candidates; "
+            f"one costs {cost} ({species} species x (1 + displaced_per_species)) and a round "
+            f"needs two, one to learn from and one to judge by: at least {2 * cost}"
+        )

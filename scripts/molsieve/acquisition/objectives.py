@@ -21,11 +21,6 @@ class DomainObjective(Protocol):
     def utility(self, values: np.ndarray, objective: Any) -> np.ndarray:
         """How good values are, higher is better; NaN stays NaN."""
 
-    def probability_above(
-        self, mean: np.ndarray, std: np.ndarray, threshold: float, objective: Any
-    ) -> np.ndarray:
-        """P(utility > threshold) of a normal value."""
-
     def labelled_values(
         self, structures: pd.DataFrame, labels: pd.DataFrame, calibration: Mapping[str, Any]
     ) -> pd.DataFrame:

@@ -60,7 +60,10 @@ def pick_batch(
     """Pick ``count`` of E candidates: the best scores, spread by max-min where the settings say so.
 
     Ties in score go to the higher mean. ``diverse`` spreads over all candidates, and its score is
-    the distance; else the batch is spread within ``pool_factor`` times its size of best scores.
+    the distance. Else half of the batch are the best scores themselves, whatever they resemble, and
+    the other half is spread within ``pool_factor`` times the batch of best scores: spreading all
+    of it passes over the best round after round, as they resemble what has been chosen. ``random``
+    is not spread: it would no longer be.
 
     Args:
         fingerprints: (E, W) packed; starts: (S, W) those of what has been chosen before.
@@ -74,9 +77,13 @@ def pick_batch(
     if settings.function == "diverse":
         picks, distances = pick_max_min(fingerprints[order], count, starts)
         return order[picks], distances
-    if settings.diversity.method == "maxmin":
-        order = order[: int(np.ceil(settings.diversity.pool_factor * count))]
-        order = order[pick_max_min(fingerprints[order], count, starts)[0]]
+    if settings.diversity.method == "maxmin" and settings.function != "random":
+        best, others = np.split(
+            order[: int(np.ceil(settings.diversity.pool_factor * count))], [-(-count // 2)]
+        )
+        chosen = np.concatenate([starts, fingerprints[best]])
+        spread = pick_max_min(fingerprints[others], count - len(best), chosen)[0]
+        order = np.concatenate([best, others[spread]])
     return order[:count], scores[order[:count]]
 
 

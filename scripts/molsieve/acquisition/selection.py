@@ -71,7 +71,7 @@ def select_batch(
     this = RoundSettings(settings, round_number, seed)
     pool = build_pool(candidates, species, structures)
     if len(pool):
-        budget.check_budget(settings, int(pool.species_counts.max()))
+        budget.check_budget(settings, round_number, int(pool.species_counts.max()))
     known = _predictable(pool, predictions, this)
     labels = budget.round_labels(settings, round_number)
     history = History.of(previous_selections)

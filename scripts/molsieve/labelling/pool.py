@@ -144,6 +144,7 @@ class LabelPool:
         self.running: dict[concurrent.futures.Future, str] = {}
         self.deaths: Counter[str] = Counter()
         self.terminations: Counter[str] = Counter()
+        self.taken_back: set[str] = set()
         self.restarts = 0
         self.journal = Journal(self.folder.journals / f"{setup.job}.controller{SUFFIX}")
         self.computed = 0
@@ -201,7 +202,10 @@ class LabelPool:
     def _submit(self, pool: pebble.ProcessPool) -> None:
         while self.queue and len(self.running) < self.workers * SUBMITTED_PER_WORKER:
             structure_id = self.queue.popleft()
-            repeated = bool(self.deaths[structure_id] or self.terminations[structure_id])
+            repeated = (
+                structure_id in self.taken_back
+                or self.deaths[structure_id] + self.terminations[structure_id] > 0
+            )
             future = pool.schedule(
                 label_one,
                 args=(self.structures[structure_id], repeated),
@@ -273,13 +277,14 @@ class LabelPool:
                 self.queue.append(structure_id)
 
     def _restart_after(self, error: BaseException) -> None:
-        """Take back what was submitted, for another pool."""
+        """Take back what was submitted, for another pool; some may have their row already."""
         self.restarts += 1
         if self.restarts > POOL_RESTARTS:
             raise RuntimeError(f"the worker pool broke {self.restarts} times: {error}") from error
         log.warning("the worker pool broke (%s) and is started again", error)
         self.queue.extendleft(self.running.values())
         self.running.clear()
+        self.taken_back.update(self.queue)
 
 
 def _exit_in_words(exitcode: int | None) -> str:

@@ -7,6 +7,7 @@ controller. Functions of this module run in spawned processes and are named by i
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import tempfile
@@ -41,10 +42,12 @@ State = Literal["ok", "failed", "known", "claimed", "withdrawn"]
 
 PARENT_WATCH_S = 0.5
 MESSAGE_LENGTH = 2000
+MACHINE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+"""Errors that another structure would meet here too: no word on this one for ever."""
 
 
 class LabelStoreError(Exception):
-    """The store cannot be written or read (disk full, permissions): no fault of a structure's."""
+    """Store or scratch cannot be written or read (disk full): no fault of a structure's."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,20 @@ def label_one(structure: Mapping[str, Any], repeated: bool) -> Outcome:
     try:
         return _worker.label(structure, repeated)
     except OSError as error:
-        raise LabelStoreError(f"label store {_worker.setup.store}: {error}") from error
+        setup = _worker.setup
+        raise LabelStoreError(
+            f"label store {setup.store}, scratch {setup.scratch}: {error}"
+        ) from error
 
 
 def computed_row(
     structure: Mapping[str, Any], setup: WorkerSetup, engine_version: str
 ) -> dict[str, Any]:
-    """The calculation, and its ``labels`` row whatever came of it."""
+    """The calculation, and its ``labels`` row whatever came of it.
+
+    Raises:
+        OSError: the machine's fault (``MACHINE_FAULTS``), so that a retry elsewhere may succeed.
+    """
     attempt_id = new_attempt_id()
     started = time.perf_counter()
     try:
@@ -162,6 +172,8 @@ def computed_row(
     except CalculationError as error:
         result = failed_columns(error.kind, error.message)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
+            raise
         result = failed_columns("engine_error", f"{type(error).__name__}: {error}")
     return {
         **row_columns(structure, setup.level, setup.level_id, attempt_id, engine_version),

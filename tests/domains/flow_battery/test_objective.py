@@ -16,7 +16,6 @@ from molsieve.domains.flow_battery.objective import (
     labelled_values,
     objective_values,
     potential_v,
-    probability_above,
     utility,
 )
 from molsieve.tables import read_table
@@ -63,24 +62,6 @@ def test_utility_directions(value):
 def test_unknown_values_stay_unknown():
     for objective in (POSOLYTE, NEGOLYTE, WINDOW):
         assert np.isnan(utility(np.nan, objective))
-
-
-@pytest.mark.parametrize("objective", [POSOLYTE, NEGOLYTE, WINDOW])
-@pytest.mark.parametrize("threshold", [-0.3, 0.0, 0.25])
-def test_probability_above_is_the_sampled_one(objective, threshold):
-    sample = np.random.default_rng(3).normal(0.5, 0.4, 200_000)
-    expected = np.mean(utility(sample, objective) > threshold)
-    found = probability_above(np.array([0.5]), np.array([0.4]), threshold, objective)
-    assert found[0] == pytest.approx(expected, abs=5e-3)
-
-
-@pytest.mark.parametrize("objective", [POSOLYTE, NEGOLYTE, WINDOW])
-@given(mean=volts, threshold=volts)
-def test_certain_values_are_above_or_not(objective, mean, threshold):
-    if abs(float(utility(mean, objective)) - threshold) < 1e-9:
-        return
-    found = probability_above(np.array([mean]), np.array([0.0]), threshold, objective)
-    assert found[0] == float(utility(mean, objective) > threshold)
 
 
 def test_fit_and_left_out_errors_are_those_of_refitting():

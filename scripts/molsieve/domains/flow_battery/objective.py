@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from molsieve.campaign import CampaignError
 from molsieve.domains.flow_battery.calibration import fit_line
@@ -72,23 +71,6 @@ def utility(values: np.ndarray | float, objective: Objective) -> np.ndarray:
         return -values
     low, high = _window(objective)
     return -np.maximum(np.maximum(low - values, values - high), 0.0)
-
-
-def probability_above(
-    mean: np.ndarray, std: np.ndarray, threshold: float | np.ndarray, objective: Objective
-) -> np.ndarray:
-    """P(utility > threshold) where the value is normal with ``mean`` and ``std`` (V, any shape).
-
-    Exact in every direction: in a window the utility exceeds -d where the value lies within d of
-    it, and never exceeds zero: nothing beats a candidate that is inside. A zero ``std`` is certain.
-    """
-    if objective.direction == "window":
-        low, high = _window(objective)
-        distance = -np.asarray(threshold, float)
-        inside = _cumulative(high + distance, mean, std) - _cumulative(low - distance, mean, std)
-        return np.where(distance > 0, np.clip(inside, 0.0, 1.0), 0.0)
-    centre = utility(mean, objective)
-    return 1.0 - _cumulative(threshold, centre, std)
 
 
 def labelled_values(
@@ -200,19 +182,6 @@ def calibrate_level(
 def _window(objective: Objective) -> tuple[float, float]:
     assert objective.window_v is not None  # the config guarantees it
     return objective.window_v
-
-
-def _cumulative(
-    x: np.ndarray | float, mean: np.ndarray | float, std: np.ndarray | float
-) -> np.ndarray:
-    """P(value <= x), a step where ``std`` is zero, NaN where ``mean`` or ``std`` is."""
-    x, mean, std = np.broadcast_arrays(
-        np.asarray(x, float), np.asarray(mean, float), np.asarray(std, float)
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = (x - mean) / std
-    z = np.where(std == 0, np.where(x >= mean, np.inf, -np.inf), z)
-    return np.where(np.isnan(mean) | np.isnan(std), np.nan, norm.cdf(z))
 
 
 def _labelled_references(
