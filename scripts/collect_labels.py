@@ -5,14 +5,14 @@ from molsieve.labelling import collect_labels
 from molsieve.script import reporting
 
 
-def collect(inputs, outputs, params, round: int, quorum: float, run: Run) -> None:
+def collect(inputs, outputs, params, round: int, quorum: float, run: Run, levels: dict) -> None:
     """Write the round's ``dataset``, ``structures`` and ``labels`` and print their counts."""
     print(
         collect_labels(
             inputs.selections,
             inputs.structures,
             inputs.receipts,
-            parse_level(params.level["settings"]),
+            parse_level(levels[params.level["name"]]),
             run.label_store,
             round,
             params.validation_share,
@@ -36,4 +36,5 @@ if __name__ == "__main__":
             # Not a param: a quorum lowered for a later round must not redo the rounds before it.
             Labels(**snakemake.config["labels"]).quorum,
             Run(**snakemake.config.get("run", {})),
+            snakemake.config["levels"],
         )

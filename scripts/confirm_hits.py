@@ -9,9 +9,11 @@ from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
-def confirm_hits(inputs, receipt: Path, params, shard: int, workers: int, run: Run) -> None:
+def confirm_hits(
+    inputs, receipt: Path, params, shard: int, workers: int, run: Run, levels: dict
+) -> None:
     """Label the shard of the structures that this level is asked for and write the receipt."""
-    level = parse_level(params.level["settings"])
+    level = parse_level(levels[params.level["name"]])
     rows = structures_at_level(
         read_table(inputs.structures, "structures"),
         read_table(inputs.selection, "selection"),
@@ -38,4 +40,5 @@ if __name__ == "__main__":
             int(snakemake.wildcards.shard),
             snakemake.threads,
             Run(**snakemake.config.get("run", {})),
+            snakemake.config["levels"],
         )

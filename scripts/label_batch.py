@@ -9,10 +9,17 @@ from molsieve.tables import read_table
 
 
 def label_batch(
-    structures: Path, receipt: Path, params, round: int, shard: int, workers: int, run: Run
+    structures: Path,
+    receipt: Path,
+    params,
+    round: int,
+    shard: int,
+    workers: int,
+    run: Run,
+    levels: dict,
 ) -> None:
     """Label the shard's structures and write the receipt."""
-    level = parse_level(params.level["settings"])
+    level = parse_level(levels[params.level["name"]])
     store = Path(run.label_store)
     rows = shard_of(read_table(structures, "structures"), shard, params.shards, CostModel(), level)
     label_structures(
@@ -37,4 +44,5 @@ if __name__ == "__main__":
             int(snakemake.wildcards.shard),
             snakemake.threads,
             Run(**snakemake.config.get("run", {})),
+            snakemake.config["levels"],
         )

@@ -8,14 +8,16 @@ from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
-def label_references(structures: Path, receipt: Path, params, workers: int, run: Run) -> None:
+def label_references(
+    structures: Path, receipt: Path, params, workers: int, run: Run, levels: dict
+) -> None:
     """Label every reference structure of the level and write the receipt."""
     rows = read_table(structures, "structures")
     if params.level["name"] != params.atoms_level:
         rows = rows[rows["role"] != "atom"]
     label_structures(
         rows,
-        parse_level(params.level["settings"]),
+        parse_level(levels[params.level["name"]]),
         Path(run.label_store),
         receipt,
         workers=run.workers or workers,
@@ -33,4 +35,5 @@ if __name__ == "__main__":
             snakemake.params,
             snakemake.threads,
             Run(**snakemake.config.get("run", {})),
+            snakemake.config["levels"],
         )

@@ -11,7 +11,7 @@ from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
-def rank(inputs, output: Path, params, round: int, run: Run) -> None:
+def rank(inputs, output: Path, params, round: int, run: Run, levels: dict) -> None:
     """Write the ``ranking``."""
     objective = import_module(f"molsieve.domains.{params.domain}.objective")
     label_calibration, confirm_calibration = (
@@ -35,7 +35,7 @@ def rank(inputs, output: Path, params, round: int, run: Run) -> None:
         read_labels(store, params.confirm_level["level_id"], hits["structure_id"]),
         label_calibration,
         confirm_calibration,
-        parse_level(params.confirm_level["settings"]),
+        parse_level(levels[params.confirm_level["name"]]),
         Ranking(**params.ranking),
         parse_section(params.domain, "objective", params.objective),
         round,
@@ -53,4 +53,5 @@ if __name__ == "__main__":
             snakemake.params,
             int(snakemake.wildcards.round),
             Run(**snakemake.config.get("run", {})),
+            snakemake.config["levels"],
         )

@@ -40,3 +40,7 @@ def test_folder_of_another_question_is_refused_before_the_lease(tmp_path: Path) 
     with pytest.raises(CampaignError, match="seed"):
         controller.take(load_mapping(edited(("seed", 99))), tmp_path)
     assert not (tmp_path / "controller.lease").exists()
+
+
+def test_answer_of_an_unfinished_campaign_says_that_it_goes_on(tmp_path: Path) -> None:
+    assert "goes on" in controller.answer(load_mapping(edited()), tmp_path)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from molsieve.acquisition.stopping import verdict
 from molsieve.campaign import Campaign, CampaignError
+from molsieve.checks import check_results_folder, record_campaign
 from molsieve.leases import Lease
+from molsieve.tables import read_table
 
 _held: list[Lease] = []
 """Keeps the lease (and its heartbeat) alive as long as the controller's process."""
@@ -22,8 +26,6 @@ def take(campaign: Campaign, results: Path) -> None:
     Raises:
         CampaignError: another live controller holds it, or the folder is another campaign's.
     """
-    from molsieve.checks import check_results_folder, record_campaign
-
     check_results_folder(campaign, results)
     results.mkdir(parents=True, exist_ok=True)
     lease = Lease(results / "controller.lease", stale_after_s=STALE_AFTER_S)
@@ -43,30 +45,29 @@ def give_back() -> None:
         _held.pop().release()
 
 
-def answer(campaign: Campaign, round_folder: Path, rows: int = 5) -> str:
-    """Where the ranking and the page are, why the loop ended, and the first rows."""
-    import json
+def answer(campaign: Campaign, rounds: Path, rows: int = 5) -> str:
+    """Where the ranking and the page are, why the loop ended, and the first rows.
 
-    from molsieve.acquisition.stopping import verdict
-    from molsieve.tables import read_table
-
-    last = int(round_folder.name)
-    figures = [
-        json.loads((round_folder.parent / str(r) / "figures.json").read_text())
-        for r in range(last + 1)
-    ]
-    ranking = read_table(round_folder / "ranking.parquet", "ranking").head(rows)
+    Where the last round that the figures ask for has no ranking (the run had another target, or an
+    upstream change gave finished rounds new figures), it says that the same command goes on.
+    """
+    figures: list[dict] = []
+    while len(figures) < campaign.stop.max_rounds:
+        path = rounds / str(len(figures)) / "figures.json"
+        if not path.exists():
+            break
+        figures.append(json.loads(path.read_text()))
+        if verdict(figures, campaign.stop, campaign.acquisition.batch_labels).stop:
+            break
+    judged = verdict(figures, campaign.stop, campaign.acquisition.batch_labels)
+    said = f"\nCampaign {campaign.campaign}: {len(figures)} rounds. {judged.reason}\n"
+    folder = rounds / str(len(figures) - 1)
+    if not (folder / "ranking.parquet").exists():
+        return said + "This is not its end yet: the same command (without a target) goes on.\n"
+    ranking = read_table(folder / "ranking.parquet", "ranking").head(rows)
     columns = ["rank", "identifier", "mean", "std", "label_value", "confirmed_value", "unit"]
-    return "\n".join(
-        [
-            "",
-            f"Campaign {campaign.campaign}: {last + 1} rounds. "
-            + verdict(figures, campaign.stop, campaign.acquisition.batch_labels).reason,
-            "",
-            ranking[columns].to_string(index=False, float_format=lambda x: f"{x:.3f}"),
-            "",
-            f"ranking: {round_folder / 'ranking.parquet'}",
-            f"page:    {round_folder / 'report.html'}",
-            "",
-        ]
+    table = ranking[columns].to_string(index=False, na_rep="-", float_format="{:.3f}".format)
+    return (
+        f"{said}\n{table}\n\nranking: {folder / 'ranking.parquet'}\n"
+        f"page:    {folder / 'report.html'}\n"
     )

@@ -32,6 +32,14 @@ def test_all_formats_give_the_same_molecules(tmp_path, kind):
     assert molecule_files.count_records(path, None, "smiles") == len(SMILES)
 
 
+def test_every_broken_sdf_record_counts(tmp_path):
+    path = write(tmp_path, "sdf")
+    good = path.read_text().split("$$$$\n")[0]
+    broken = ["\n  broken\n\nnot a counts line\nM  END\n", "\n\n\n  9  9  0\n", "M  END\n"]
+    path.write_text("$$$$\n".join([good, *broken]))  # the last one without its $$$$
+    assert len(list(molecule_files.read_smiles(path, None, "smiles"))) == 4
+
+
 def test_a_broken_sdf_record_is_named_and_the_next_ones_are_read(tmp_path):
     path = write(tmp_path, "sdf")
     records = path.read_text().split("$$$$\n")

@@ -75,14 +75,15 @@ def candidate_file():
 
 
 def level_of(wildcards):
-    """Settings and identity (engine versions included) of the wildcard's level."""
+    """Name and identity of the wildcard's level."""
     return level_leaves(wildcards.level)
 
 
 def level_leaves(name):
-    """Settings and identity (engine versions included) of a level."""
-    level = campaign.level(name)
-    return {"name": name, "level_id": level_id(level), "settings": level.model_dump(mode="json")}
+    """Name and identity of a level. The identity is of all that changes its numbers, engine version
+    included; scripts read the settings from the config, as more SCF cycles are no other level.
+    """
+    return {"name": name, "level_id": level_id(campaign.level(name))}
 
 
 def inspecting():
@@ -229,7 +230,7 @@ def answer():
     from molsieve.controller import answer, give_back
 
     give_back()
-    return answer(campaign, ROUNDS / str(rounds_needed() - 1))
+    return answer(campaign, ROUNDS)
 
 
 def what_now():

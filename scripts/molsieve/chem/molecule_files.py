@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,15 +120,18 @@ def _parquet(path: Path, column: str) -> Iterator[str]:
 
 
 def _sdf(path: Path, _: str) -> Iterator[str]:
-    with path.open("rb") as stream:
-        records = Chem.ForwardSDMolSupplier(stream)
-        while not records.atEnd():
-            with rdBase.BlockLogs():
-                molecule = next(records, None)
-            if molecule is not None:
-                yield Chem.MolToSmiles(molecule)
-            elif not records.atEnd():
-                yield ""
+    # Record by record: RDKit's own supplier loses its place, and so records, after a broken one.
+    record: list[str] = []
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for line in itertools.chain(stream, ["$$$$"]):
+            if not line.startswith("$$$$"):
+                record.append(line)
+                continue
+            if "".join(record).strip():
+                with rdBase.BlockLogs():
+                    molecule = Chem.MolFromMolBlock("".join(record))
+                yield "" if molecule is None else Chem.MolToSmiles(molecule)
+            record = []
 
 
 def _csv_columns(path: Path) -> list[str]:
