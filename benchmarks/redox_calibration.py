@@ -37,7 +37,7 @@ def main() -> None:
     species, rows = folder / "species.parquet", folder / "structures.parquet"
     if not rows.exists():
         structures.build_references(
-            config.Structures(conformers=10, relaxed_conformers=2),
+            config.Structures(),
             config.Objective(direction="posolyte"),
             [],
             1,

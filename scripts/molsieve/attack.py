@@ -245,24 +245,47 @@ def attack_structures(
         return {"starts": 0, "accepted": 0, "duplicates": 0}
     atoms = [atoms_from_row(row) for row in starts.to_dict("records")]
     batch = AtomsBatch.from_atoms(atoms).to(committee.device)
-    minima = relax_batch(committee, batch, RELAX_FMAX_EV_PER_ANGSTROM, RELAX_STEPS)
-    batch = replace(batch, positions=minima.positions.to(batch.positions.dtype))
+    batch, e_min = _own_minima(committee, batch, atoms)
     sub_seed = int(np.random.SeedSequence([seed, round]).generate_state(1)[0])
-    attacked = attack_batch(committee, batch, minima.energies.mean(0), settings, sub_seed)
+    attacked = attack_batch(committee, batch, e_min, settings, sub_seed)
     protocol = digest(["attack", settings.model_dump(mode="json"), seed, round])
     order = torch.argsort(attacked.objective, descending=True, stable=True).tolist()
     rows = []
     for s in order:
-        if not attacked.accepted[s] or minima.failed[s]:
+        if not attacked.accepted[s]:
             continue
         found = atoms[s].copy()
         found.positions = attacked.positions[batch.structure == s].cpu().numpy()
-        # A committee whose minimum is another molecule than the start's is not attacked here.
         if unsound(found.numbers, found.positions, _bonds(atoms[s])) is None:
             rows.append(_row(found, starts.iloc[s], protocol))
     kept = without_duplicates(rows, structures)
     write_table(kept, "structures", out, campaign)
     return {"starts": len(starts), "accepted": len(rows), "duplicates": len(rows) - len(kept)}
+
+
+def _own_minima(
+    committee: Committee, batch: AtomsBatch, atoms: list[ase.Atoms]
+) -> tuple[AtomsBatch, Tensor]:
+    """``batch`` at the committee's minima, and the committee's mean energies (S,) there, eV.
+
+    Where the committee falls into another molecule (it is young and knows least there), the attack
+    starts from the labelled geometry instead.
+    """
+    minima = relax_batch(committee, batch, RELAX_FMAX_EV_PER_ANGSTROM, RELAX_STEPS)
+    owner = batch.structure.cpu()
+    positions = minima.positions.cpu().numpy()
+    sound = torch.tensor(
+        [
+            not bool(minima.failed[s])
+            and unsound(a.numbers, positions[owner == s], _bonds(a)) is None
+            for s, a in enumerate(atoms)
+        ],
+        device=batch.positions.device,
+    )
+    relaxed = minima.positions.to(batch.positions)
+    moved = torch.where(sound[batch.structure, None], relaxed, batch.positions)
+    e_min = torch.where(sound, minima.energies.mean(0), minima.energies_start.mean(0))
+    return replace(batch, positions=moved), e_min
 
 
 def choose_starts(

@@ -54,9 +54,9 @@ class Workspace:
             str(REPOSITORY / "profiles" / "local"),
             "--cores",
             "2",
+            *arguments,
             "--configfile",
             "campaign.yaml",
-            *arguments,
         ]
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

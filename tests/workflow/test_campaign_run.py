@@ -35,7 +35,10 @@ def test_ranking_is_complete_and_confirmed(finished: Workspace) -> None:
     confirmed = ranking[ranking["confirmed_value"].notna()]
     assert (confirmed["why_confirmed"] == "top").sum() == 2
     assert (confirmed["why_confirmed"] == "control").sum() == 1
-    assert confirmed["confirmed_value"].between(-1, 2).all()
+    told_apart = confirmed["model_error"] + confirmed["level_error"]
+    assert (confirmed["mean"] - confirmed["confirmed_value"]).to_numpy() == pytest.approx(
+        told_apart.to_numpy(), abs=1e-9
+    )
 
 
 def test_splits_never_cut_a_couple_and_no_structure_is_selected_twice(
