@@ -31,7 +31,7 @@ def main() -> None:
     """Build, label, fit; print one line a couple and level, and the claim."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("benchmarks/results/redox"))
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     species, rows = folder / "species.parquet", folder / "structures.parquet"

@@ -45,11 +45,18 @@ def jobs_of(log: Path) -> list[tuple[str, float, float, int]]:
     return done
 
 
+def cores_of(log: Path) -> int:
+    """How many cores that run was given."""
+    found = re.search(r"^Provided cores: (\d+)", log.read_text(), re.MULTILINE)
+    assert found, f"{log} does not say how many cores the run had"
+    return int(found[1])
+
+
 def main() -> None:
     """Print the time of each rule and the claim."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--campaign", type=Path, default=Path("config/quickstart.yaml"))
-    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--cores", type=int, default=2, help="of the run, if it has to be made")
     arguments = parser.parse_args()
     campaign = load_campaign(arguments.campaign)
     if not list(Path("results", campaign.campaign).glob("rounds/*/report.html")):
@@ -68,7 +75,8 @@ def main() -> None:
             check=True,
         )
     # The log of the run that did the work, not of a later "nothing to be done".
-    jobs = max((jobs_of(log) for log in Path(".snakemake/log").glob("*.log")), key=len)
+    log = max(Path(".snakemake/log").glob("*.log"), key=lambda path: len(jobs_of(path)))
+    jobs, cores = jobs_of(log), cores_of(log)
     wall = max(end for _, _, end, _ in jobs) - min(start for _, start, _, _ in jobs)
     labelling = sum(
         float(
@@ -83,10 +91,10 @@ def main() -> None:
     for name in dict.fromkeys(job[0] for job in jobs):
         mine = [job for job in jobs if job[0] == name]
         print(f"{name:24} {len(mine):4} jobs {core_time((name,)):9.0f} core-s")
-    granted = wall * arguments.cores
+    granted = wall * cores
     useful = labelling + core_time(CHEMISTRY) + core_time(LEARNING)
     print(
-        f"wall {wall:.0f} s on {arguments.cores} cores; labels {labelling:.0f} core-s "
+        f"wall {wall:.0f} s on {cores} cores; labels {labelling:.0f} core-s "
         f"of {core_time(LABELLING):.0f} granted to label jobs"
     )
     print(

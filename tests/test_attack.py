@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import ase
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from molsieve.attack import (
     attack_objective,
     attack_structures,
     choose_starts,
+    own_minima,
     unsound,
 )
 from molsieve.campaign import Attack
@@ -183,6 +185,17 @@ def campaign_tables(minima):
                 {"structure_id": row["structure_id"], "candidate_id": f"c{s}", "split": split}
             )
     return pd.DataFrame(dataset), pd.DataFrame(structures)
+
+
+def test_a_start_that_falls_into_another_molecule_is_attacked_where_it_is():
+    committee = MorseCommittee()
+    bound, apart = (ase.Atoms("CO", [[0, 0, 0], [0, 0, d]]) for d in (1.5, 2.2))
+    given = AtomsBatch.from_atoms([bound, apart])
+    batch, e_min = own_minima(committee, given, [bound, apart])
+    assert not torch.allclose(batch.positions[:2], given.positions[:2], atol=1e-3)
+    assert torch.equal(batch.positions[2:], given.positions[2:])
+    here = committee(batch, forces=False).energies.mean(0)
+    assert e_min.numpy() == pytest.approx(here.numpy(), abs=1e-9)
 
 
 def test_starts_are_training_species_at_their_relaxed_geometry(campaign_tables):

@@ -15,7 +15,7 @@ from molsieve.loading import load_campaign, load_mapping, resolved
 from tests.campaigns import edited
 
 REPOSITORY = Path(__file__).parents[1]
-ON_XTB = ("ranking.confirm.level", "gfn2")
+ON_XTB = ("levels", {name: {"engine": "tblite"} for name in ("gfn2", "pbe")})
 """The check of a pyscf level costs an import of PySCF; cases of other keys do without."""
 
 
@@ -59,6 +59,11 @@ def test_an_unknown_name_of_the_engine(
     assert f"  {key}: " in text
     assert value in text
     assert says in text.replace(value, "")
+
+
+def test_a_level_that_nothing_uses_yet_is_checked_too(tmp_path: Path) -> None:
+    unused = ("ranking.confirm.level", "gfn2")
+    assert "levels.pbe.functional: " in message(tmp_path, unused, LEVELS[0][0])
 
 
 def test_an_unknown_solvent_of_smd(tmp_path: Path) -> None:

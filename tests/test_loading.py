@@ -182,6 +182,8 @@ CONTRADICTIONS = [
      "candidates.filters.min_heavy_atoms: 9 exceeds max_heavy_atoms (3)"),
     ([("candidates.filters.charges_e", [0, -1])],
      "candidates.filters.charges_e: [-1, 0] mixes charges"),
+    ([("candidates.filters.charges_e", [-1])],
+     "candidates.filters.charges_e: [-1] lets anions through, but the level 'gfn2' has no solvent"),
     ([("objective", {"direction": "window", "window_v": [0.9, 0.2]})],
      "objective.window_v: [0.9, 0.2] is empty; allowed: [low, high]"),
     ([("objective", {"direction": "window"})], "objective.window_v: nothing given"),
@@ -219,7 +221,18 @@ def test_values_that_contradict_each_other(edits: list[tuple[str, Any]], says: s
 
 def test_charges_may_mix_where_the_committee_sees_them() -> None:
     load_mapping(
-        edited(("candidates.filters.charges_e", [0, -1]), ("potential.electronic_embedding", True))
+        edited(("candidates.filters.charges_e", [0, 1]), ("potential.electronic_embedding", True))
+    )
+
+
+def test_anions_are_let_through_in_solution() -> None:
+    load_mapping(
+        edited(
+            ("candidates.filters.charges_e", [-1]),
+            ("levels.pbe.solvent", "C-PCM"),
+            ("labels.level", "pbe"),
+            ("ranking.confirm.level", "pbe"),
+        )
     )
 
 

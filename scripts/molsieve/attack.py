@@ -245,7 +245,7 @@ def attack_structures(
         return {"starts": 0, "accepted": 0, "duplicates": 0}
     atoms = [atoms_from_row(row) for row in starts.to_dict("records")]
     batch = AtomsBatch.from_atoms(atoms).to(committee.device)
-    batch, e_min = _own_minima(committee, batch, atoms)
+    batch, e_min = own_minima(committee, batch, atoms)
     sub_seed = int(np.random.SeedSequence([seed, round]).generate_state(1)[0])
     attacked = attack_batch(committee, batch, e_min, settings, sub_seed)
     protocol = digest(["attack", settings.model_dump(mode="json"), seed, round])
@@ -263,7 +263,7 @@ def attack_structures(
     return {"starts": len(starts), "accepted": len(rows), "duplicates": len(rows) - len(kept)}
 
 
-def _own_minima(
+def own_minima(
     committee: Committee, batch: AtomsBatch, atoms: list[ase.Atoms]
 ) -> tuple[AtomsBatch, Tensor]:
     """``batch`` at the committee's minima, and the committee's mean energies (S,) there, eV.

@@ -69,7 +69,7 @@ def _mistakes(campaign: Campaign) -> Iterator[str]:
     wrong_elements = [said for said in chemistry if "filters.elements" in said]
     yield from (said for said in chemistry if said not in wrong_elements[1:])
     if not wrong_elements:
-        for name in dict.fromkeys([campaign.labels.level, campaign.ranking.confirm.level]):
+        for name in campaign.levels:
             yield from _said(_check_level, campaign, name, elements)
     yield from _said(_check_pareto, campaign)
     yield from _said(_check_label_store, campaign)

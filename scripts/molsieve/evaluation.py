@@ -28,6 +28,7 @@ from molsieve.potential.calibration import (
     conformal_quantile,
     coverage_with_interval,
     fit_scale,
+    group_bootstrap,
     mean_absolute,
     rank_correlation,
     root_mean_square,
@@ -54,7 +55,6 @@ PRIOR_FREEDOM = 4
 
 Between 1 and 8 it hardly matters (tried on a campaign of 340 quinones, all of them labelled: the
 log-likelihood of the errors was 0.4 to 1.5 nats a candidate better than with none)."""
-RESAMPLES = 1000
 
 
 def evaluate_round(
@@ -229,7 +229,7 @@ def objective_metrics(couples: pd.DataFrame, unit: str, seed: int) -> list[dict]
             ("relaxation_steps", "1", every["steps"].to_numpy(float), np.mean),
         ]
         for name, its_unit, values, figure in figures:
-            told = _resampled(values, figure, seed)
+            told = group_bootstrap(values, np.arange(len(values)), seed, figure)
             rows.append(_metric(split, name, its_unit, len(values), *told))
         order = _order_correlation(part)
         rows.append(_metric(split, "rank_correlation", "1", len(part), order))
@@ -239,19 +239,6 @@ def objective_metrics(couples: pd.DataFrame, unit: str, seed: int) -> list[dict]
             covered = coverage_with_interval(_errors(inside, "mean"), _half_width(inside, level))
             rows.append(_metric(split, f"coverage_{level}", "1", len(inside), *covered))
     return rows
-
-
-def _resampled(
-    values: np.ndarray, figure: Callable[..., float], seed: int
-) -> tuple[float, float, float]:
-    """A figure of one value a couple and its 95 % percentile bootstrap interval over couples."""
-    if not len(values):
-        return float("nan"), -np.inf, np.inf
-    if len(values) == 1:
-        return float(figure(values)), -np.inf, np.inf
-    draws = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile([figure(values[draw]) for draw in draws], [0.025, 0.975])
-    return float(figure(values)), float(low), float(high)
 
 
 def _errors(couples: pd.DataFrame, column: str) -> np.ndarray:

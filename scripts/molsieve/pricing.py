@@ -23,7 +23,7 @@ GFN2 = TbliteLevel.model_validate({"engine": "tblite"})
 SAMPLE = 300
 """Candidates drawn to see how large the molecules are."""
 
-# ASSUME: one core of 2020s server hardware; see "what it costs here" in the README.
+# ASSUME: one core of 2020s server hardware.
 SCREEN_S = 0.003  # a candidate read, made canonical, filtered, described
 CONFORMER_S = 0.05  # an ETKDG conformer with MMFF94
 RELAXATION_STEPS = 40  # GFN2-xTB gradients of one relaxed conformer

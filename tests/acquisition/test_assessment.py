@@ -9,13 +9,12 @@ import pytest
 from molsieve.acquisition.assessment import (
     assess_round,
     expected_missed,
-    group_bootstrap,
     random_test_figures,
-    wilson_interval,
 )
 from molsieve.acquisition.stopping import verdict
 from molsieve.campaign import Stop
 from molsieve.domains.flow_battery.config import Objective
+from molsieve.potential.calibration import binomial_interval
 from molsieve.tables import empty_table, read_table
 from tests.acquisition.tables_of_a_campaign import candidate_tables, predictions_of
 
@@ -88,7 +87,7 @@ def test_random_test_figures_judge_test_candidates_only():
     assert low < found["random_test_mae"] < high
     assert found["coverage_68"] == pytest.approx(1 / 3)
     assert found["coverage_95"] == pytest.approx(2 / 3)
-    assert found["coverage_95_interval"] == wilson_interval(2, 3)
+    assert found["coverage_95_interval"] == list(binomial_interval(2, 3))
     predictions.loc[2, "in_domain"] = False  # its interval claims nothing
     outside = random_test_figures(predictions, values, selections, seed=1)
     assert (outside["coverage_95"], outside["coverage_95_n"]) == (1.0, 2)
@@ -103,23 +102,11 @@ def test_without_test_candidates_nothing_is_claimed():
     assert found["coverage_95"] is None
 
 
-def test_wilson_interval_values():
-    # Newcombe, Stat. Med. 17, 857 (1998), table I: 81/263 -> 0.2553 to 0.3662.
-    assert wilson_interval(81, 263) == pytest.approx([0.2553, 0.3662], abs=1e-4)
-    assert wilson_interval(0, 20) == pytest.approx([0.0, 0.1611], abs=1e-4)
-    assert wilson_interval(0, 0) is None
-
-
-def test_bootstrap_resamples_whole_groups():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=200)
-    low, high = group_bootstrap(values, np.arange(200).astype(str), 1)
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(200), rel=0.1)
-    repeated = np.repeat(values[:50], 4)
-    alone = group_bootstrap(repeated, np.arange(200).astype(str), 1)
-    grouped = group_bootstrap(repeated, np.repeat(np.arange(50), 4).astype(str), 1)
-    assert grouped[1] - grouped[0] > 1.7 * (alone[1] - alone[0])
-    assert group_bootstrap(values[:3], np.array(["a", "a", "a"]), 1) is None
+def test_one_test_candidate_has_no_error_interval():
+    predictions = predictions_of(TABLES[0], np.full(20, 0.5), 0.1)
+    found = random_test_figures(predictions, values_of([0.55]), selections_of({0: "test"}), 1)
+    assert found["random_test_mae"] == pytest.approx(0.05)
+    assert found["random_test_mae_interval"] is None
 
 
 def test_figures_of_a_round(tmp_path):

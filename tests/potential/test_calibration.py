@@ -84,6 +84,7 @@ def test_coverage_interval_holds_its_share(hits, n):
 def test_coverage_of_nothing_knows_nothing():
     share, low, high = calibration.coverage_with_interval(np.array([]), np.array([]))
     assert math.isnan(share) and (low, high) == (0.0, 1.0)
+    assert calibration.binomial_interval(0, 0) == (0.0, 1.0)
 
 
 def test_group_bootstrap_is_wider_when_groups_repeat_one_value():

@@ -23,3 +23,11 @@ def test_every_campaign_dry_runs_unrolled(fresh: Workspace, path: Path, what: st
     else:
         assert printed.lstrip().startswith("digraph")
     assert not fresh.results.exists()
+
+
+def test_candidates_read_from_a_file_are_an_input(fresh: Workspace) -> None:
+    (fresh.folder / "mine.csv").write_text("name,smiles\nbenzoquinone,O=C1C=CC(=O)C=C1\n")
+    fresh.edit(candidates={"source": {"kind": "file", "path": "mine.csv"}})
+    printed = fresh.run("--dry-run").stdout
+    rule = printed.split("rule enumerate_candidates:")[1].split("rule ")[0]
+    assert "input: mine.csv" in rule

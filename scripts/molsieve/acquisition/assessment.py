@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from molsieve.acquisition.membership import expected_unlabelled_in_top
 from molsieve.acquisition.objectives import domain_objective
 from molsieve.acquisition.pool import History, build_pool
 from molsieve.campaign import Section
+from molsieve.potential.calibration import binomial_interval, group_bootstrap, mean_absolute
 from molsieve.tables import write_json, write_table
 
 LARGEST_K = 100
-BOOTSTRAP_SAMPLES = 2000
 TABULATED_K = (1, 5, 10, 20, 50, 100)
 """Which of the expected-missed figures go into the metrics table; the JSON holds all."""
 
@@ -134,7 +133,7 @@ def random_test_figures(
 
     The error is over all of them, the coverages over those in the committee's domain, outside of
     which the intervals claim nothing. The error's interval is a bootstrap over groups, the
-    coverages' are Wilson's score intervals.
+    coverages' are exact (Clopper, Pearson).
     """
     test = selections.loc[selections["split"] == "test", ["candidate_id", "group"]]
     rows = predictions.merge(test.drop_duplicates("candidate_id"), on="candidate_id")
@@ -145,7 +144,9 @@ def random_test_figures(
         "random_test_n": len(rows),
         "random_test_mae": _number(np.abs(errors).mean()) if len(rows) else None,
         "random_test_rmse": _number(np.sqrt((errors**2).mean())) if len(rows) else None,
-        "random_test_mae_interval": group_bootstrap(np.abs(errors), rows["group"].to_numpy(), seed),
+        "random_test_mae_interval": _finite(
+            *group_bootstrap(errors, rows["group"].to_numpy(str), seed, mean_absolute)[1:]
+        ),
     }
     in_domain = rows["in_domain"].astype(bool)
     for level in (68, 95):
@@ -157,32 +158,10 @@ def random_test_figures(
             if sound and bounds is not None and len(bounds) == 2
         ]
         figures[f"coverage_{level}"] = float(np.mean(inside)) if inside else None
-        figures[f"coverage_{level}_interval"] = wilson_interval(sum(inside), len(inside))
+        exact = list(binomial_interval(sum(inside), len(inside)))
+        figures[f"coverage_{level}_interval"] = exact if inside else None
         figures[f"coverage_{level}_n"] = len(inside)
     return figures
-
-
-def group_bootstrap(values: np.ndarray, groups: np.ndarray, seed: int) -> list[float] | None:
-    """95 % interval of the mean of ``values`` (n,), groups resampled; None below two groups."""
-    names, member = np.unique(np.asarray(groups, str), return_inverse=True)
-    if len(names) < 2:
-        return None
-    sums, counts = np.bincount(member, values), np.bincount(member)
-    rng = np.random.default_rng([seed, len(names)])
-    drawn = rng.integers(len(names), size=(BOOTSTRAP_SAMPLES, len(names)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return [float(q) for q in np.quantile(means, [0.025, 0.975])]
-
-
-def wilson_interval(successes: int, n: int) -> list[float] | None:
-    """95 % score interval of a share (Wilson, J. Am. Stat. Assoc. 22, 209 (1927)), or None."""
-    if n == 0:
-        return None
-    z = float(norm.ppf(0.975))
-    share, scale = successes / n, 1 + z**2 / n
-    centre = (share + z**2 / (2 * n)) / scale
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / scale
-    return [float(max(0.0, centre - half)), float(min(1.0, centre + half))]
 
 
 def _label_counts(
@@ -249,3 +228,7 @@ def _metrics(figures: Mapping[str, Any], evaluation: pd.DataFrame | None) -> pd.
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+def _finite(low: float, high: float) -> list[float] | None:
+    return [low, high] if np.isfinite([low, high]).all() else None

@@ -60,15 +60,15 @@ def _valence(number: int) -> int:
 def default_law(level: Level) -> PowerLaw:
     """Before there are timings: what two molecules of different size took.
 
-    GFN2-xTB: benzoquinone (40 electrons) 0.012 s, 35 atoms (about 110) 0.087 s. PBE/def2-SVP with
-    density fitting, grid 3, energy and gradient: benzoquinone 45 core-seconds, anthraquinone (76)
-    300. See the table of costs in the README.
+    GFN2-xTB: benzoquinone (40 electrons) 0.012 s, 35 atoms (about 110) 0.087 s. B3LYP/def2-SVP with
+    density fitting, grid 3, energy and gradient: benzoquinone 15 core-seconds, naphthoquinone (58)
+    49. A functional without exact exchange takes a third of that.
     """
     if level.engine == "tblite":
         law = PowerLaw(0.012 / 40**2.0, 2.0)
     else:
         zeta = next((f for name, f in BASIS_FACTORS.items() if name in level.basis.lower()), 1.0)
-        law = PowerLaw(zeta * 45.0 / 40**2.9, 2.9)
+        law = PowerLaw(zeta * 15.0 / 40**3.1, 3.1)
     steps = OPTIMISER_STEPS if level.geometry == "optimised" else 1
     return PowerLaw(steps * law.prefactor_s, law.exponent)
 

@@ -64,22 +64,28 @@ def conformal_quantile(scores: np.ndarray, level: float) -> float:
 def coverage_with_interval(
     errors: np.ndarray, half_widths: np.ndarray, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Share of ``|error| <= half_width`` and its Clopper-Pearson interval.
+    """Share of ``|error| <= half_width`` and its :func:`binomial_interval`.
 
-    Exact for independent entries (Clopper, Pearson, Biometrika 26, 404 (1934)); entries of one
-    group are not, so reduce them to one a group, or use :func:`group_bootstrap` on the hits.
+    Entries of one group are not independent: reduce them to one a group, or use
+    :func:`group_bootstrap` on the hits.
 
     Returns:
         share, low, high; ``nan, 0, 1`` for no entry.
     """
     errors, half_widths = _pair(errors, half_widths)
     n, hits = errors.size, int(np.sum(np.abs(errors) <= half_widths))
-    if n == 0:
-        return math.nan, 0.0, 1.0
+    return hits / n if n else math.nan, *binomial_interval(hits, n, confidence)
+
+
+def binomial_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided interval of a share of independent entries; 0 to 1 for no entry.
+
+    Exact (Clopper, Pearson, Biometrika 26, 404 (1934)).
+    """
     tail = (1 - confidence) / 2
-    low = float(stats.beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
-    high = float(stats.beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
-    return hits / n, low, high
+    low = float(stats.beta.ppf(tail, successes, n - successes + 1)) if successes else 0.0
+    high = float(stats.beta.ppf(1 - tail, successes + 1, n - successes)) if successes < n else 1.0
+    return low, high
 
 
 def mean_absolute(values: np.ndarray) -> float:

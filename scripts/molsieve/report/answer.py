@@ -53,9 +53,10 @@ def answer_section(results: Results) -> str:
         f'<div class="cards">{cards}</div>',
         paragraph(
             "Predictions are the committee's mean ± one standard deviation, scaled on calibration "
-            "couples; the 95 % interval is conformal. Candidates are ordered by the labelled value "
-            "where there is one, else by the prediction. Confirmed values are computed again at "
-            f"the level “{level}” and are not predictions."
+            "couples; the 95 % interval is conformal where they are 19 or more, else from the "
+            "largest of their errors. Candidates are ordered by the labelled value where there is "
+            f"one, else by the prediction. Confirmed values are computed again at the level "
+            f"“{level}” and are not predictions."
         ),
     )
 

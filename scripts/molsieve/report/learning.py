@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from molsieve.acquisition.stopping import expected_missed
+from molsieve.potential.calibration import binomial_interval
 from molsieve.report.markup import (
     beside,
     figure,
@@ -87,7 +88,7 @@ def _expected_missed_plot(results: Results) -> str:
     return figure(
         plot.svg(),
         f"Expected number of unlabelled candidates that belong in the top {k}, after each round "
-        f"(n = {len(pairs)} rounds; an upper bound, candidates out of domain counted in). Below "
+        f"(n = {len(pairs)} rounds; candidates out of domain counted in). Below "
         "the dashed bound the answer is deemed complete.",
     )
 
@@ -254,25 +255,17 @@ def calibration_section(results: Results) -> str:
         "above: too wide. Bars are 95 % Clopper-Pearson intervals; the points share couples, "
         "so they are not independent.",
     )
-    columns = ["conformal interval", "round", "n", "coverage", "95 % interval"]
+    columns = ["interval", "round", "n", "coverage", "95 % interval"]
     intervals = table(columns, coverage, caption="Test couples inside") if coverage else ""
     title = "Calibration of the uncertainty"
     return section("calibration", title, beside(drawing, intervals))
 
 
 def _coverage(results: Results) -> list[list[str]]:
-    """Coverage of the conformal intervals that the predictions carry, by round."""
+    """Coverage of the intervals that the predictions carry, by round."""
     rows = []
     for name, promised in (("coverage_68", "68 %"), ("coverage_95", "95 %")):
         for _, r in _metric(results, "test", name).iterrows():
             interval = interval_text(r["interval"], 2)
             rows.append([promised, str(r["round"]), str(r["n"]), number(r["value"], 2), interval])
     return rows
-
-
-def binomial_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact two-sided interval of a share (Clopper, Pearson, Biometrika 26, 404 (1934))."""
-    tail = (1 - confidence) / 2
-    low = stats.beta.ppf(tail, successes, n - successes + 1) if successes else 0.0
-    high = stats.beta.ppf(1 - tail, successes + 1, n - successes) if successes < n else 1.0
-    return float(low), float(high)

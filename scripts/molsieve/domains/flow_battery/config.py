@@ -67,7 +67,11 @@ class Filters(Section):
         min_length=1,
         description="a candidate with any other element is refused",
     )
-    charges_e: list[int] = Field([0], min_length=1, description="total charges let through")
+    charges_e: list[int] = Field(
+        [0],
+        min_length=1,
+        description="total charges let through; anions only where the levels have a solvent",
+    )
     alerts: list[Alert] = Field([], description="groups no candidate may contain")
     max_sa_score: Annotated[float, Field(ge=1, le=10)] = Field(
         10.0, description="synthetic accessibility, 1 easy to 10 hard (Ertl, Schuffenhauer 2009)"
@@ -168,6 +172,18 @@ class Campaign(campaign.Campaign):
                 f"candidates.filters.charges_e: {charges} mixes charges that the committee cannot "
                 "tell apart; allowed: one charge, or potential.electronic_embedding: true"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _anions_are_in_solution(self) -> Campaign:
+        charges = sorted(set(self.candidates.filters.charges_e))
+        for name in dict.fromkeys([self.labels.level, self.ranking.confirm.level]):
+            if charges[0] < 0 and getattr(self.levels[name], "solvent", "none") == "none":
+                raise ValueError(
+                    f"candidates.filters.charges_e: {charges} lets anions through, but the level "
+                    f"{name!r} has no solvent to hold them; allowed: acids written neutral, or "
+                    "levels with a solvent"
+                )
         return self
 
     @model_validator(mode="after")
