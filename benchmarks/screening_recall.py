@@ -2,7 +2,7 @@
 
 Labels every candidate of the campaign at its label level (GFN2-xTB in the quickstart, half a
 minute) in a store of its own, and looks where the truly best ones stand in the campaign's ranking.
-The campaign must have run (``make demo``).
+The campaign is run first where its results are not here (``make demo``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import json
 import os
 import sys
 from pathlib import Path
+
+from workflow_overhead import run_unless_finished
 
 from molsieve.campaign import Run, level_id
 from molsieve.labelling import label_structures, read_labels
@@ -30,10 +32,8 @@ def main() -> int:
     arguments = parser.parse_args()
     campaign = load_campaign(arguments.campaign)
     results = Path("results") / campaign.campaign
+    run_unless_finished(arguments.campaign, campaign.campaign, len(os.sched_getaffinity(0)))
     rankings = sorted(results.glob("rounds/*/ranking.parquet"), key=lambda p: int(p.parts[-2]))
-    if not rankings:
-        print(f"{results} holds no ranking: run the campaign first (make demo)")
-        return 1
     level = campaign.level(campaign.labels.level)
     structures = read_table(sorted(results.glob("structures/*/structures.parquet")), "structures")
     label_structures(

@@ -52,6 +52,15 @@ def cores_of(log: Path) -> int:
     return int(found[1])
 
 
+def run_unless_finished(campaign_file: Path, name: str, cores: int) -> None:
+    """Run the campaign where its results are not here yet."""
+    if list(Path("results", name).glob("rounds/*/report.html")):
+        return
+    command = [sys.executable, "-m", "snakemake", "--configfile", str(campaign_file)]
+    command += ["--workflow-profile", "profiles/local", "--cores", str(cores)]
+    subprocess.run(command, check=True)
+
+
 def main() -> None:
     """Print the time of each rule and the claim."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -59,21 +68,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2, help="of the run, if it has to be made")
     arguments = parser.parse_args()
     campaign = load_campaign(arguments.campaign)
-    if not list(Path("results", campaign.campaign).glob("rounds/*/report.html")):
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "snakemake",
-                "--configfile",
-                str(arguments.campaign),
-                "--workflow-profile",
-                "profiles/local",
-                "--cores",
-                str(arguments.cores),
-            ],
-            check=True,
-        )
+    run_unless_finished(arguments.campaign, campaign.campaign, arguments.cores)
     # The log of the run that did the work, not of a later "nothing to be done".
     log = max(Path(".snakemake/log").glob("*.log"), key=lambda path: len(jobs_of(path)))
     jobs, cores = jobs_of(log), cores_of(log)

@@ -166,6 +166,7 @@ def rank(tmp_path, hits, pareto=(), **changes):
         "selections": empty_table("selection"),
         "level": DFT,
         "calibrated": True,
+        "calibration": CALIBRATION,
     } | changes
     out = tmp_path / "ranking.parquet"
     rank_candidates(
@@ -178,7 +179,7 @@ def rank(tmp_path, hits, pareto=(), **changes):
         hits,
         given["label_labels"],
         given["confirm_labels"],
-        CALIBRATION,
+        given["calibration"],
         CALIBRATION,
         given["level"],
         Ranking(confirm=CONFIRM, pareto=list(pareto)),
@@ -246,6 +247,15 @@ def test_flags(tmp_path, hits):
         IDS[7]: ["label_failed"],
         top[1]: ["confirm_failed"],
     }
+
+
+def test_what_no_measured_couple_reaches_is_flagged(tmp_path, hits):
+    measured = CALIBRATION | {"lowest_measured_v": 0.05, "highest_measured_v": 0.95}
+    table = rank(tmp_path, hits()[0], calibration=measured).set_index("candidate_id")
+    flagged = table.index[table["flags"].map(list).map(bool)]
+    # Labels of 2.0 and -1.0 V, a prediction of 1.0 V; the label counts where there is one.
+    assert set(flagged) == {IDS[0], IDS[10], IDS[11]}
+    assert table.loc[IDS[10], "flags"].tolist() == ["extrapolated"]
 
 
 def test_an_uncalibrated_committee_flags_every_prediction(tmp_path, hits):

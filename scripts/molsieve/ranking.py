@@ -159,7 +159,9 @@ def rank_candidates(
         objective=domain.NAME,
         unit=domain.UNIT,
     )
-    table["flags"] = _flags(table, selections, calibrated)
+    best = table["label_value"].astype(float).fillna(table["mean"].astype(float))
+    beyond = domain.extrapolated(best.to_numpy(float), label_calibration)
+    table["flags"] = _flags(table, selections, calibrated, beyond)
     table = table.reindex(columns=SCHEMAS["ranking"].names)
     write_table(table, "ranking", ranking_out, campaign)
     return table
@@ -270,11 +272,16 @@ def _objectives(table: pd.DataFrame, accepted: pd.DataFrame, pareto: list[str]) 
     return np.stack(columns, axis=1)
 
 
-def _flags(table: pd.DataFrame, selections: pd.DataFrame, calibrated: bool) -> list[list[str]]:
+def _flags(
+    table: pd.DataFrame,
+    selections: pd.DataFrame,
+    calibrated: bool,
+    beyond: np.ndarray,
+) -> list[list[str]]:
     """What a reader must know of each candidate before trusting its row.
 
     uncalibrated: a prediction whose spread has no calibration; label_failed: chosen for labelling,
-    without a value.
+    without a value; extrapolated: beyond all measured values that the label level was fitted to.
     """
     chosen = selections.loc[selections["reason"] != "attack", "candidate_id"]
     flags = {
@@ -283,6 +290,7 @@ def _flags(table: pd.DataFrame, selections: pd.DataFrame, calibrated: bool) -> l
         "uncalibrated": table["predicted"] & (table["std"].isna() | (not calibrated)),
         "label_failed": table["candidate_id"].isin(chosen) & table["label_value"].isna(),
         "confirm_failed": table["why_confirmed"].notna() & table["confirmed_value"].isna(),
+        "extrapolated": pd.Series(beyond, table.index),
     }
     raised = np.stack([mask.fillna(False).to_numpy(bool) for mask in flags.values()], axis=1)
     names = np.array(list(flags), dtype=object)

@@ -21,6 +21,9 @@ class DomainObjective(Protocol):
     def utility(self, values: np.ndarray, objective: Any) -> np.ndarray:
         """How good values are, higher is better; NaN stays NaN."""
 
+    def extrapolated(self, values: np.ndarray, calibration: Mapping[str, Any]) -> np.ndarray:
+        """Which values lie beyond the measured ones that their level was fitted to (bool)."""
+
     def labelled_values(
         self, structures: pd.DataFrame, labels: pd.DataFrame, calibration: Mapping[str, Any]
     ) -> pd.DataFrame:

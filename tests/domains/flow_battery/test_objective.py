@@ -82,6 +82,7 @@ def test_fit_and_left_out_errors_are_those_of_refitting():
     errors = np.abs(measured - left_out)
     assert fit["loo_mae_v"] == pytest.approx(errors.mean())
     assert fit["loo_max_v"] == pytest.approx(errors.max())
+    assert (fit["lowest_measured_v"], fit["highest_measured_v"]) == (measured.min(), measured.max())
     assert fit["loo_rmse_v"] == pytest.approx(np.sqrt((errors**2).mean()))
 
 

@@ -18,7 +18,8 @@ def fit_line(computed: np.ndarray, measured: np.ndarray) -> dict[str, Any]:
 
     Returns:
         slope, intercept_v, slope_standard_error, intercept_standard_error_v, residual_std_v (n - 2
-        degrees of freedom), loo_mae_v, loo_rmse_v, loo_max_v, n, and left_out, (n,) predictions.
+        degrees of freedom), loo_mae_v, loo_rmse_v, loo_max_v, n, lowest_measured_v and
+        highest_measured_v (beyond them the line is an extrapolation), left_out, (n,) predictions.
     """
     computed, measured = np.asarray(computed, float), np.asarray(measured, float)
     n, centre = len(computed), computed.mean()
@@ -42,5 +43,7 @@ def fit_line(computed: np.ndarray, measured: np.ndarray) -> dict[str, Any]:
         "loo_rmse_v": float(np.sqrt(np.nanmean(errors**2))),
         "loo_max_v": float(np.nanmax(np.abs(errors))),
         "n": n,
+        "lowest_measured_v": float(measured.min()),
+        "highest_measured_v": float(measured.max()),
         "left_out": measured - errors,
     }

@@ -58,6 +58,13 @@ def objective_values(
     )
 
 
+def extrapolated(values: np.ndarray, calibration: Mapping[str, Any]) -> np.ndarray:
+    """Which potentials, V, lie beyond the measured ones that their level was fitted to (bool)."""
+    low = calibration.get("lowest_measured_v", -np.inf)
+    high = calibration.get("highest_measured_v", np.inf)
+    return (np.asarray(values, float) < low) | (np.asarray(values, float) > high)
+
+
 def utility(values: np.ndarray | float, objective: Objective) -> np.ndarray:
     """How good potentials are, V, higher is better; same shape as ``values``, NaN stays NaN.
 
@@ -126,7 +133,8 @@ def calibrate_level(
 
     Returns:
         What the JSON holds: slope, intercept_v, their standard errors, residual_std_v, the
-        leave-one-out errors loo_mae_v, loo_rmse_v and loo_max_v, n, h2_energy_ev, atom_energies_ev
+        leave-one-out errors loo_mae_v, loo_rmse_v and loo_max_v, n, the lowest and the highest
+        potential fitted to, h2_energy_ev, atom_energies_ev
         (by atomic number, as text), level_id, and the couples left out with the reason.
 
     Raises:
