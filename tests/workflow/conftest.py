@@ -72,8 +72,8 @@ class Workspace:
             pytest.fail(f"snakemake failed:\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}")
         return done
 
-    def kill_after(self, seconds: float) -> bool:
-        """Start the campaign and SIGKILL the controller and all its jobs; False if it had ended."""
+    def kill_after(self, seconds: float, jobs_too: bool = True) -> bool:
+        """Start the campaign and SIGKILL the controller, its jobs too or not; False if it ended."""
         process = subprocess.Popen(
             self.command(),
             cwd=self.folder,
@@ -86,7 +86,10 @@ class Workspace:
             process.wait(seconds)
             return False
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            if jobs_too:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
             process.wait()
             return True
 

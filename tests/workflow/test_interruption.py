@@ -43,6 +43,18 @@ def test_killed_anywhere_and_started_again_loses_and_repeats_nothing(fresh: Work
     assert (fresh.results / "rounds" / "1" / "ranking.parquet").exists()
 
 
+def test_orphaned_jobs_of_a_killed_controller_do_no_harm(fresh: Workspace) -> None:
+    """Jobs that outlive their controller work beside those of the next one, on the same files."""
+    moments = random.Random(21)
+    for _ in range(3):
+        assert fresh.kill_after(moments.uniform(9, 20), jobs_too=False)
+    fresh.run()
+    rows = attempts(fresh)
+    assert not rows.duplicated(["structure_id", "level_id"]).any(), "computed twice"
+    assert (rows["status"] == "ok").all()
+    assert (fresh.results / "rounds" / "1" / "ranking.parquet").exists()
+
+
 def test_second_controller_is_refused(fresh: Workspace) -> None:
     process = subprocess.Popen(
         fresh.command(), cwd=fresh.folder, env=environment(),

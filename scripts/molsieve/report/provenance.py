@@ -181,6 +181,8 @@ def _how_to_read(results: Results) -> str:
         "on calibration couples that no member was trained on.",
         "“Out of domain” marks a candidate unlike anything that was labelled: its uncertainty "
         "is not to be trusted.",
+        f"“Extrapolated” marks a {results.objective} beyond all measured couples that its level "
+        "was fitted to.",
         "Test couples were drawn at random, never picked by the acquisition; only they judge the "
         "error and the coverage.",
         f"The {results.objective} is that of the neutral species at pH 0, scaled to measured "
