@@ -5,12 +5,12 @@ from importlib import import_module
 from pathlib import Path
 
 from molsieve.acquisition.selection import select_batch
-from molsieve.campaign import Acquisition, parse_section
+from molsieve.campaign import Acquisition, parse_level, parse_section
 from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
-def select(inputs, outputs, params, round: int) -> None:
+def select(inputs, outputs, params, round: int, levels: dict) -> None:
     """Write the round's ``selection`` and its ``structures``."""
     objective = import_module(f"molsieve.domains.{params.domain}.objective")
     later = round > 0
@@ -34,6 +34,7 @@ def select(inputs, outputs, params, round: int) -> None:
         Path(outputs.selection),
         Path(outputs.structures),
         params.campaign,
+        parse_level(levels[params.level["name"]]),
     )
 
 
@@ -44,4 +45,5 @@ if __name__ == "__main__":
             snakemake.output,
             snakemake.params,
             int(snakemake.wildcards.round),
+            snakemake.config["levels"],
         )

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from molsieve.acquisition.pool import HELD_OUT, build_pool
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
 from molsieve.acquisition.selection import select_batch
-from molsieve.campaign import Acquisition, Attack, CampaignError, Diversity
+from molsieve.campaign import Acquisition, Attack, CampaignError, Diversity, parse_level
 from molsieve.domains.flow_battery.config import Objective
+from molsieve.labelling.cost import CostModel
 from molsieve.tables import empty_table, read_table
 from tests.acquisition.tables_of_a_campaign import candidate_tables, predictions_of, relaxed_row
 
@@ -70,6 +71,14 @@ def test_first_round_spends_its_budget_on_a_diverse_and_a_random_part(select):
     splits = selection.groupby("reason")["split"].agg(lambda s: set(s.dropna()))
     assert splits["random"] == set(HELD_OUT)
     assert splits["seed"] == set()
+
+
+def test_a_level_prices_every_structure(select):
+    level = parse_level({"engine": "tblite"})
+    selection, structures = select(level=level)
+    costs = CostModel().predicted_costs_s(structures, level)
+    assert selection["predicted_cost_s"].to_numpy(float) == pytest.approx(costs)
+    assert select()[0]["predicted_cost_s"].isna().all()
 
 
 def test_seed_is_more_diverse_than_chance(select):

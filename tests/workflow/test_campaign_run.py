@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -131,3 +133,15 @@ def test_fresh_run_gives_the_same_labels_and_ranking(finished: Workspace, fresh:
         for space in (finished, fresh)
     ]
     pd.testing.assert_frame_equal(*rankings)
+
+
+def test_converged_figures_end_the_loop_below_its_limit(finished: Workspace) -> None:
+    """Last, as it rewrites figures: two sure rounds, four more allowed, none of them run."""
+    for round in range(2):
+        path = finished.results / "rounds" / str(round) / "figures.json"
+        sure = {"calibrated": True, "expected_missed": [0.0] * 100, "random_test_mae": 0.1}
+        path.write_text(json.dumps(json.loads(path.read_text()) | sure))
+    finished.edit(stop={"max_rounds": 6})
+    done = finished.run()
+    assert "Campaign small: 2 rounds. converged: 0.00 unlabelled candidates" in done.stdout
+    assert not (finished.results / "rounds" / "3").exists()

@@ -36,6 +36,7 @@ rule select_batch:
         domain=campaign.domain,
         acquisition=acquisition_of,
         objective=leaves("objective"),
+        level=level_leaves(campaign.labels.level),
         seed=campaign.seed,
     script:
         "../../scripts/select_batch.py"

@@ -12,8 +12,9 @@ from molsieve.acquisition import budget
 from molsieve.acquisition.diversity import pick_max_min
 from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
-from molsieve.campaign import Acquisition, Section
+from molsieve.campaign import Acquisition, PyscfLevel, Section, TbliteLevel
 from molsieve.chem.identities import atoms_from_row, structure_row
+from molsieve.labelling.cost import CostModel
 from molsieve.tables import SCHEMAS, write_table
 
 RANDOM_STREAM, SEED_STREAM, FUNCTION_STREAM, DISPLACEMENT_STREAM = range(4)
@@ -48,6 +49,7 @@ def select_batch(
     selection_out: Path,
     structures_out: Path,
     campaign: str = "",
+    level: TbliteLevel | PyscfLevel | None = None,
 ) -> None:
     """Choose the structures of a round; write ``selection`` and their ``structures``.
 
@@ -64,6 +66,8 @@ def select_batch(
             cannot be chosen. Being out of domain does not exclude: its spread speaks for it.
         attack_pool: ``structures`` rows of origin "attack", best first.
         labelled_values: (candidate_id, value) so far; the best of them is the one to improve on.
+        level: that will label them; ``predicted_cost_s`` is the cost model's default for it, which
+            does not depend on what has been labelled since. None: left empty.
 
     Raises:
         CampaignError: the budget cannot pay for two candidates.
@@ -95,6 +99,8 @@ def select_batch(
     rows = _stack([random, acquired, attacks])
     rows = rows.loc[~rows["structure_id"].isin(set(previous_selections["structure_id"]))]
     rows = rows.drop_duplicates("structure_id").assign(round=round_number)
+    if level is not None and len(rows):
+        rows["predicted_cost_s"] = CostModel().predicted_costs_s(rows, level)
     for name, path in (("selection", selection_out), ("structures", structures_out)):
         write_table(rows.reindex(columns=SCHEMAS[name].names), name, path, campaign)
 
