@@ -84,6 +84,20 @@ def test_another_runs_checkpoint_is_left_alone(
     assert same(tmp_path, member_folders[0])
 
 
+@pytest.mark.parametrize("changed", ["validation", "atoms"])
+def test_a_checkpoint_of_other_data_is_left_alone(
+    changed, tables_of_couples, atom_energies, settings, member_folders, tmp_path
+):
+    dataset, *others = tables_of_couples
+    atoms = {z: e - 0.5 for z, e in atom_energies.items()} if changed == "atoms" else atom_energies
+    if changed == "validation":
+        dropped = dataset.loc[dataset["split"] == "validation", "group"].iloc[0]
+        dataset = dataset[dataset["group"] != dropped]
+    train((dataset, *others), atoms, settings, tmp_path, stop_after_epochs=5)
+    train(tables_of_couples, atom_energies, settings, tmp_path)
+    assert same(tmp_path, member_folders[0])
+
+
 def test_training_learns(tables_of_couples, atom_energies, settings, tmp_path):
     longer = settings.model_copy(update={"max_epochs": 30, "bootstrap": False})
     train(tables_of_couples, atom_energies, longer, tmp_path)

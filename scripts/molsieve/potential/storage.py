@@ -6,6 +6,7 @@ Nothing here needs pickle: every ``torch.load`` is ``weights_only=True``.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +90,25 @@ def warm_start(model: EnergyModel, architecture: Architecture, previous: Path) -
 
 
 def run_identity(
-    settings: campaign.Potential, seed: int, member: int, graphs: GraphSet, start: Tensor
+    settings: campaign.Potential,
+    seed: int,
+    member: int,
+    graph_sets: Sequence[GraphSet],
+    start: Sequence[Tensor],
 ) -> str:
-    """Hash of what a run's result depends on: a checkpoint is resumed by its own run only."""
-    data = graphs.data
-    assert data.energy_ev is not None and data.forces_ev_per_angstrom is not None
-    sums = [
-        float(value.double().sum())
-        for value in (data.energy_ev, data.forces_ev_per_angstrom, data.vectors, start)
-    ]
-    return digest([settings.model_dump(mode="json"), seed, member, len(graphs), sums])
+    """Hash of what a run's result depends on: a checkpoint is resumed by its own run only.
+
+    Args:
+        graph_sets: those trained on and those that decide early stopping.
+        start: initial weights and the composition baseline.
+    """
+    sums: list[float] = [float(tensor.double().sum()) for tensor in start]
+    for graphs in graph_sets:
+        data = graphs.data
+        assert data.energy_ev is not None and data.forces_ev_per_angstrom is not None
+        known = (data.energy_ev, data.forces_ev_per_angstrom, data.vectors)
+        sums += [len(graphs), *(float(value.double().sum()) for value in known)]
+    return digest([settings.model_dump(mode="json"), seed, member, sums])
 
 
 def write_checkpoint(folder: Path, identity: str, state: dict[str, Any]) -> None:

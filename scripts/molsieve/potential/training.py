@@ -190,9 +190,9 @@ class TrainingRun:
             return self._fit(stop_after_epochs)
 
     def _fit(self, stop_after_epochs: int | None) -> bool:
-        identity = storage.run_identity(
-            self.settings, self.seed, self.member, self.train.graphs, self.optimiser.weights
-        )
+        data = [part.graphs for part in (self.train, self.validation) if part is not None]
+        start = (self.optimiser.weights, self.model.baseline_ev)
+        identity = storage.run_identity(self.settings, self.seed, self.member, data, start)
         self._restore(storage.read_checkpoint(self.folder, identity))
         while not self._over():
             if stop_after_epochs is not None and self.epoch >= stop_after_epochs:
