@@ -26,9 +26,10 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molsieve import tables
-from molsieve.campaign import Run, level_id, parse_level
+from molsieve.campaign import Run
 from molsieve.chem.identities import atoms_from_row, structure_row
 from molsieve.labelling import label_structures, read_labels
+from molsieve.levels import level_id, parse_level
 
 SCAFFOLDS = [
     "O=C1C=C({})C(=O)C=C1{}",

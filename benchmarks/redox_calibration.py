@@ -11,9 +11,10 @@ import json
 import os
 from pathlib import Path
 
-from molsieve.campaign import Run, level_id, parse_level
+from molsieve.campaign import Run
 from molsieve.domains.flow_battery import config, objective, structures
 from molsieve.labelling import label_structures, read_labels
+from molsieve.levels import level_id, parse_level
 from molsieve.tables import read_table
 
 LEVELS = {

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from workflow_overhead import run_unless_finished
 
-from molsieve.campaign import Run, level_id
+from molsieve.campaign import Run
 from molsieve.labelling import label_structures, read_labels
+from molsieve.levels import level_id
 from molsieve.loading import load_campaign
 from molsieve.objective import domain_module, labelled_values
 from molsieve.tables import read_table

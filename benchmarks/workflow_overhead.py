@@ -14,8 +14,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from molsieve.campaign import level_id
 from molsieve.labelling import read_labels
+from molsieve.levels import level_id
 from molsieve.loading import load_campaign
 
 CHEMISTRY = ("build_structures", "build_references")

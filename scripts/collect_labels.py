@@ -1,7 +1,8 @@
 """Freeze the dataset of a round: what trains, calibrates and tests its committee."""
 
-from molsieve.campaign import Labels, Run, parse_level
+from molsieve.campaign import Labels, Run
 from molsieve.labelling import collect_labels
+from molsieve.levels import parse_level
 from molsieve.script import reporting
 
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from molsieve.campaign import Run, parse_level
+from molsieve.campaign import Run
 from molsieve.labelling import label_structures
+from molsieve.levels import parse_level
 from molsieve.script import reporting
 from molsieve.tables import read_table
 

@@ -4,8 +4,9 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-from molsieve.campaign import Ranking, Run, parse_level, parse_section
+from molsieve.campaign import Ranking, Run, parse_section
 from molsieve.labelling import read_labels
+from molsieve.levels import parse_level
 from molsieve.ranking import rank_candidates
 from molsieve.script import reporting
 from molsieve.tables import read_table

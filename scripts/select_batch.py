@@ -5,7 +5,8 @@ from importlib import import_module
 from pathlib import Path
 
 from molsieve.acquisition.selection import select_batch
-from molsieve.campaign import Acquisition, parse_level, parse_section
+from molsieve.campaign import Acquisition, parse_section
+from molsieve.levels import parse_level
 from molsieve.script import reporting
 from molsieve.tables import read_table
 

@@ -9,18 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from molsieve import campaign
-from molsieve.campaign import (
-    PyscfLevel,
-    TbliteLevel,
-    campaign_model,
-    digest,
-    domain_names,
-    level_id,
-    parse_level,
-    parse_section,
-)
+from molsieve import levels
+from molsieve.campaign import campaign_model, domain_names, parse_section
+from molsieve.levels import PyscfLevel, TbliteLevel, level_id, parse_level
 from molsieve.loading import load_mapping, resolved
+from molsieve.section import digest
 from tests.campaigns import SMALL, edited
 
 PBE = {"engine": "pyscf", "functional": "PBE", "basis": "def2-SVP"}
@@ -75,7 +68,7 @@ def test_settings_act_where_they_can() -> None:
 
 def test_another_engine_version_is_another_level(monkeypatch: pytest.MonkeyPatch) -> None:
     before = level_id(TbliteLevel(engine="tblite"))
-    monkeypatch.setattr(campaign, "_version", lambda distribution: "0.0.0")
+    monkeypatch.setattr(levels, "_version", lambda distribution: "0.0.0")
     assert level_id(TbliteLevel(engine="tblite")) != before
 
 

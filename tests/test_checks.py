@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from molsieve import checks
-from molsieve.campaign import CampaignError
 from molsieve.loading import load_campaign, load_mapping, resolved
+from molsieve.section import CampaignError
 from tests.campaigns import edited
 
 REPOSITORY = Path(__file__).parents[1]

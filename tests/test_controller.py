@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from molsieve import controller
-from molsieve.campaign import CampaignError
 from molsieve.leases import Lease
 from molsieve.loading import load_mapping
+from molsieve.section import CampaignError
 from tests.campaigns import edited
 
 

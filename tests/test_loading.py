@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molsieve import keys
-from molsieve.campaign import CampaignError, campaign_model
+from molsieve.campaign import campaign_model
 from molsieve.loading import (
     MISTAKES_SHOWN,
     json_schema,
@@ -23,6 +23,7 @@ from molsieve.loading import (
     load_mapping,
     resolved,
 )
+from molsieve.section import CampaignError
 from tests.campaigns import REMOVED, SMALL, edited
 
 REPOSITORY = Path(__file__).parents[1]

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molsieve import pricing
-from molsieve.campaign import CampaignError
 from molsieve.chem.molecules import parse_molecule
 from molsieve.domains.flow_battery import candidates as flow_battery
 from molsieve.domains.flow_battery.sample import measured_species, sample_species
 from molsieve.plan import file_count, jobs_by_rule, labels_by_round, plan
 from molsieve.plan_text import bytes_text, hours, plan_text
+from molsieve.section import CampaignError
 from tests.report.campaign_tables import campaign
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from molsieve.campaign import CampaignError, Confirm, PyscfLevel, Ranking, TbliteLevel
+from molsieve.campaign import Confirm, Ranking
 from molsieve.domains.flow_battery.config import Objective
+from molsieve.levels import PyscfLevel, TbliteLevel
 from molsieve.ranking import (
     confirmation_protocol,
     level_name,
@@ -17,6 +18,7 @@ from molsieve.ranking import (
     select_hits,
     structures_at_level,
 )
+from molsieve.section import CampaignError
 from molsieve.tables import empty_table, read_table
 from tests.acquisition.tables_of_a_campaign import (
     candidate_tables,

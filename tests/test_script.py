@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from molsieve.campaign import CampaignError
 from molsieve.labelling import LabelStoreError
 from molsieve.script import reporting
+from molsieve.section import CampaignError
 
 
 @pytest.fixture(autouse=True)

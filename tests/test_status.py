@@ -8,9 +8,9 @@ import time
 import pytest
 
 from molsieve.acquisition.stopping import expected_missed
-from molsieve.campaign import level_id
 from molsieve.labelling.store import LevelFolder
 from molsieve.leases import Lease
+from molsieve.levels import level_id
 from molsieve.status import duration, status
 from molsieve.tables import write_table
 from tests.report.campaign_tables import campaign, write_campaign

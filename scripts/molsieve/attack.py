@@ -29,13 +29,13 @@ from ase.data import covalent_radii
 from torch import Tensor
 
 from molsieve import campaign as campaign_file
-from molsieve.campaign import digest
 from molsieve.chem.connectivity import bonds_of_geometry
 from molsieve.chem.duplicates import without_duplicates
 from molsieve.chem.identities import atoms_from_row, structure_row
 from molsieve.potential.committee import Committee
 from molsieve.potential.graphs import AtomsBatch
 from molsieve.relax import relax_batch
+from molsieve.section import digest
 from molsieve.tables import write_table
 from molsieve.units import BOLTZMANN_EV_PER_K
 

@@ -21,7 +21,8 @@ from types import ModuleType
 from typing import Any
 
 from molsieve import loading
-from molsieve.campaign import Campaign, CampaignError
+from molsieve.campaign import Campaign
+from molsieve.section import CampaignError
 
 TRIES = (2_000, 50_000)
 """Raw candidates looked at before a candidate set is taken to hold one that passes: few first."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from molsieve import __version__
-from molsieve.campaign import CampaignError
+from molsieve.section import CampaignError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from molsieve.acquisition.stopping import verdict
-from molsieve.campaign import Campaign, CampaignError
+from molsieve.campaign import Campaign
 from molsieve.checks import check_results_folder, record_campaign
 from molsieve.leases import Lease
+from molsieve.section import CampaignError
 from molsieve.tables import read_table
 
 _held: list[Lease] = []

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from molsieve import campaign, loading
-from molsieve.campaign import Section, campaign_model, domain_names
+from molsieve.campaign import campaign_model, domain_names
 from molsieve.keys import REQUIRED, Key, bare, is_section, keys_of, variants
+from molsieve.section import Section
 
 README = Path("config/README.md")
 SCHEMA = Path("workflow/schemas/campaign.schema.json")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from molsieve.campaign import Section
+from molsieve.section import Section
 
 REQUIRED = object()
 """The default of a key that has none."""

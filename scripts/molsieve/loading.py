@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from molsieve import keys
-from molsieve.campaign import Campaign, CampaignError, campaign_model, domain_names
+from molsieve.campaign import Campaign, campaign_model, domain_names
 from molsieve.keys import Place
+from molsieve.section import CampaignError
 
 MISTAKES_SHOWN = 10
 """More than this would not fit on one screen."""

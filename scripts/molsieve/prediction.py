@@ -20,13 +20,14 @@ import numpy as np
 import pandas as pd
 from ase.data import chemical_symbols
 
-from molsieve.campaign import Prediction, digest
+from molsieve.campaign import Prediction
 from molsieve.chem.connectivity import bonds_of_geometry, describe_change
 from molsieve.chem.identities import atoms_from_row, structure_row
 from molsieve.objective import mean_and_spread, member_values, objective_name, species_roles
 from molsieve.potential.committee import Committee
 from molsieve.potential.graphs import AtomsBatch
 from molsieve.relax import relax_batch
+from molsieve.section import digest
 from molsieve.tables import write_table
 
 CONVERGED_ENOUGH = 4.0

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from molsieve.campaign import Campaign, CampaignError, TbliteLevel
+from molsieve.campaign import Campaign
 from molsieve.labelling.cost import CostModel, Level
+from molsieve.levels import TbliteLevel
+from molsieve.section import CampaignError
 
 GFN2 = TbliteLevel.model_validate({"engine": "tblite"})
 """What structures are relaxed with."""

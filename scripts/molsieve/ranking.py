@@ -11,7 +11,9 @@ import pandas as pd
 
 from molsieve.acquisition.objectives import domain_objective
 from molsieve.acquisition.pool import relaxed_structures
-from molsieve.campaign import CampaignError, Confirm, PyscfLevel, Ranking, Section, TbliteLevel
+from molsieve.campaign import Confirm, Ranking
+from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.section import CampaignError, Section
 from molsieve.tables import SCHEMAS, write_table
 
 COMMITTEE_MINIMUM, BUILT_MINIMUM = "committee_minimum", "built_minimum"

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from molsieve.campaign import CampaignError
+from molsieve.section import CampaignError
 
 
 @contextlib.contextmanager

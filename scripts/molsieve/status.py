@@ -15,10 +15,11 @@ from typing import Any
 import pandas as pd
 
 from molsieve.acquisition.stopping import expected_missed, verdict
-from molsieve.campaign import Campaign, level_id
+from molsieve.campaign import Campaign
 from molsieve.controller import STALE_AFTER_S
 from molsieve.labelling.store import CLAIM_STALE_AFTER_S, LevelFolder, read_labels
 from molsieve.leases import is_live, read_holder
+from molsieve.levels import level_id
 from molsieve.plan import labels_by_round
 from molsieve.tables import read_table
 from molsieve.terminal import Table, render

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molsieve.acquisition import budget
-from molsieve.campaign import Acquisition, Attack, CampaignError
+from molsieve.campaign import Acquisition, Attack
+from molsieve.section import CampaignError
 
 SETTINGS = Acquisition(
     seed_labels=90, batch_labels=60, displaced_per_species=2, attack=Attack(share=0.25)

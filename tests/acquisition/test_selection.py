@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from molsieve.acquisition.pool import HELD_OUT, build_pool
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
 from molsieve.acquisition.selection import select_batch
-from molsieve.campaign import Acquisition, Attack, CampaignError, Diversity, parse_level
+from molsieve.campaign import Acquisition, Attack, Diversity
 from molsieve.domains.flow_battery.config import Objective
 from molsieve.labelling.cost import CostModel
+from molsieve.levels import parse_level
+from molsieve.section import CampaignError
 from molsieve.tables import empty_table, read_table
 from tests.acquisition.tables_of_a_campaign import candidate_tables, predictions_of, relaxed_row
 

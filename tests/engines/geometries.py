@@ -6,8 +6,8 @@ import numpy as np
 from ase import Atoms
 from ase.build import molecule
 
-from molsieve.campaign import PyscfLevel, TbliteLevel
 from molsieve.engines import open_engine
+from molsieve.levels import PyscfLevel, TbliteLevel
 
 GFN2 = TbliteLevel(engine="tblite", accuracy=0.01)
 

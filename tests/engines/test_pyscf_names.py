@@ -2,8 +2,8 @@
 
 import pytest
 
-from molsieve.campaign import CampaignError
 from molsieve.engines import check_level
+from molsieve.section import CampaignError
 from tests.engines.geometries import dft
 
 ORGANIC = {"H", "C", "N", "O", "Cl"}

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from molsieve.campaign import CampaignError, TbliteLevel
 from molsieve.engines import CalculationError, check_level, compute_label, open_engine
+from molsieve.levels import TbliteLevel
+from molsieve.section import CampaignError
 from tests.engines.geometries import GFN2, slope, system
 
 GFN1 = TbliteLevel(engine="tblite", method="GFN1-xTB", accuracy=0.01)

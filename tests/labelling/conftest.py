@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from ase.build import molecule
 
-from molsieve.campaign import Run, TbliteLevel, level_id
+from molsieve.campaign import Run
 from molsieve.chem.identities import structure_row
 from molsieve.labelling.store import LevelFolder, new_attempt_id
+from molsieve.levels import TbliteLevel, level_id
 
 SMALL = ["H2O", "NH3", "CH3OH", "CH3Cl", "CH3CN", "HF", "C2H4", "CO2"]
 

@@ -8,8 +8,9 @@ import sys
 import computations
 
 from molsieve import tables
-from molsieve.campaign import Run, TbliteLevel
+from molsieve.campaign import Run
 from molsieve.labelling import Unfinished, label_structures
+from molsieve.levels import TbliteLevel
 
 if __name__ == "__main__":
     structures, store, receipt, workers, compute = sys.argv[1:]

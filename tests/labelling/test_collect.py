@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molsieve import tables
-from molsieve.campaign import CampaignError
 from molsieve.labelling import collect_labels
 from molsieve.labelling.collect import split_groups
 from molsieve.labelling.journal import Journal
+from molsieve.section import CampaignError
 
 
 def selection(rows):

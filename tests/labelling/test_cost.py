@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molsieve.campaign import PyscfLevel, TbliteLevel, level_id
 from molsieve.labelling.cost import (
     CostModel,
     PowerLaw,
@@ -12,6 +11,7 @@ from molsieve.labelling.cost import (
     fitted_law,
     valence_electrons,
 )
+from molsieve.levels import PyscfLevel, TbliteLevel, level_id
 
 GFN2 = TbliteLevel(engine="tblite")
 PBE = PyscfLevel(engine="pyscf", functional="PBE", basis="def2-SVP")

@@ -4,11 +4,11 @@ import ase.build
 import pytest
 import torch
 
-from molsieve.campaign import CampaignError
 from molsieve.potential.calculator import CommitteeCalculator
 from molsieve.potential.committee import Committee
 from molsieve.potential.graphs import AtomsBatch
 from molsieve.potential.storage import load_member
+from molsieve.section import CampaignError
 from tests.potential.conftest import LEVEL
 
 

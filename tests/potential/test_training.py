@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from molsieve.campaign import CampaignError
 from molsieve.potential import storage, training, training_data
 from molsieve.potential.graphs import GraphBatch
 from molsieve.potential.training import train_member
 from molsieve.potential.training_data import TrainingData, batches, loss_terms
+from molsieve.section import CampaignError
 from tests.potential.conftest import LEVEL
 
 

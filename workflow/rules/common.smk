@@ -9,7 +9,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(workflow.basedir) / "scripts"))
 
 from molsieve.acquisition.stopping import verdict
-from molsieve.campaign import CampaignError, level_id
+from molsieve.levels import level_id
+from molsieve.section import CampaignError
 from molsieve.loading import load_mapping, read_yaml
 
 # One thread a process unless told otherwise: parallelism comes from jobs and workers, and xTB with

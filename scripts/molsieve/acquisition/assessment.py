@@ -12,8 +12,8 @@ import pandas as pd
 from molsieve.acquisition.membership import expected_unlabelled_in_top
 from molsieve.acquisition.objectives import domain_objective
 from molsieve.acquisition.pool import History, build_pool
-from molsieve.campaign import Section
 from molsieve.potential.calibration import binomial_interval, group_bootstrap, mean_absolute
+from molsieve.section import Section
 from molsieve.tables import write_json, write_table
 
 LARGEST_K = 100

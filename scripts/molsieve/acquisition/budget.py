@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from molsieve.campaign import Acquisition, CampaignError
+from molsieve.campaign import Acquisition
+from molsieve.section import CampaignError
 
 
 def round_labels(settings: Acquisition, round_number: int) -> int:

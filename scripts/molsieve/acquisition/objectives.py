@@ -8,8 +8,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 import pandas as pd
 
-from molsieve.campaign import Section
 from molsieve.objective import domain_module
+from molsieve.section import Section
 
 
 class DomainObjective(Protocol):

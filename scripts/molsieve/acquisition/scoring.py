@@ -10,7 +10,8 @@ import pandas as pd
 from molsieve.acquisition.diversity import pick_max_min
 from molsieve.acquisition.functions import FUNCTIONS
 from molsieve.acquisition.objectives import domain_objective
-from molsieve.campaign import Acquisition, Section
+from molsieve.campaign import Acquisition
+from molsieve.section import Section
 
 
 @dataclass(frozen=True)

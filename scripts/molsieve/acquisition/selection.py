@@ -12,9 +12,11 @@ from molsieve.acquisition import budget
 from molsieve.acquisition.diversity import pick_max_min
 from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
-from molsieve.campaign import Acquisition, PyscfLevel, Section, TbliteLevel
+from molsieve.campaign import Acquisition
 from molsieve.chem.identities import atoms_from_row, structure_row
 from molsieve.labelling.cost import CostModel
+from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.section import Section
 from molsieve.tables import SCHEMAS, write_table
 
 RANDOM_STREAM, SEED_STREAM, FUNCTION_STREAM, DISPLACEMENT_STREAM = range(4)

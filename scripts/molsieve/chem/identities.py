@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import ase
 import numpy as np
 
-from molsieve.campaign import digest
+from molsieve.section import digest
 
 POSITION_QUANTUM_ANGSTROM = 1e-5
 

@@ -13,8 +13,8 @@ import dataclasses
 import importlib.metadata
 from typing import TYPE_CHECKING
 
-from molsieve.campaign import ENGINE_DISTRIBUTIONS, PyscfLevel, TbliteLevel
 from molsieve.engines.base import CalculationError, Engine, Label
+from molsieve.levels import ENGINE_DISTRIBUTIONS, PyscfLevel, TbliteLevel
 
 if TYPE_CHECKING:
     import ase

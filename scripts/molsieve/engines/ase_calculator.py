@@ -9,9 +9,9 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize import BFGS
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from molsieve.campaign import PyscfLevel, TbliteLevel
 from molsieve.engines import open_engine
 from molsieve.engines.base import CalculationError, Label
+from molsieve.levels import PyscfLevel, TbliteLevel
 
 MAX_STEP_ANGSTROM = 0.2
 

@@ -18,7 +18,6 @@ from pyscf.gto.basis import load_ecp
 from pyscf.lib.exceptions import BasisNotFoundError
 
 from molsieve import units
-from molsieve.campaign import PyscfLevel
 from molsieve.engines.base import (
     CalculationError,
     Label,
@@ -28,6 +27,7 @@ from molsieve.engines.base import (
 from molsieve.engines.dense_integration import DenseNumInt
 from molsieve.engines.pyscf_gradient import nuclear_gradient
 from molsieve.engines.scf_ladder import converge
+from molsieve.levels import PyscfLevel
 
 
 class PyscfEngine:

@@ -15,7 +15,8 @@ from pyscf.lib.exceptions import BasisNotFoundError
 from pyscf.scf.dispersion import parse_dft, parse_disp
 from pyscf.solvent.smd import solvent_db
 
-from molsieve.campaign import CampaignError, PyscfLevel
+from molsieve.levels import PyscfLevel
+from molsieve.section import CampaignError
 
 COMMON_ELEMENTS = ("H", "C", "O", "Si", "Fe")
 """A basis that none of these has is taken for a misspelt name."""

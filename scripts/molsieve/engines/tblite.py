@@ -13,13 +13,14 @@ from tblite.exceptions import TBLiteRuntimeError
 from tblite.interface import Calculator, Result
 
 from molsieve import units
-from molsieve.campaign import CampaignError, TbliteLevel
 from molsieve.engines.base import (
     CalculationError,
     Label,
     charge_and_multiplicity,
     frontier_orbitals,
 )
+from molsieve.levels import TbliteLevel
+from molsieve.section import CampaignError
 
 LAST_ELEMENT = 86
 """Both methods are parametrised up to radon."""

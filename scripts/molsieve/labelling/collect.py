@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from molsieve import tables
-from molsieve.campaign import CampaignError, PyscfLevel, TbliteLevel, level_id
 from molsieve.labelling.store import read_labels
+from molsieve.levels import PyscfLevel, TbliteLevel, level_id
+from molsieve.section import CampaignError
 
 SPLIT_PRECEDENCE = ["calibration", "test", "validation", "train"]
 """If one round puts a group into two splits, the one that training must not see wins."""

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from molsieve.campaign import PyscfLevel, TbliteLevel, level_id
 from molsieve.labelling.store import read_labels
+from molsieve.levels import PyscfLevel, TbliteLevel, level_id
 
 Level = TbliteLevel | PyscfLevel
 

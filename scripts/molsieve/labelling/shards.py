@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from molsieve.campaign import PyscfLevel, TbliteLevel
 from molsieve.labelling.cost import CostModel
+from molsieve.levels import PyscfLevel, TbliteLevel
 
 _ANY_LEVEL = TbliteLevel.model_validate({"engine": "tblite"})
 

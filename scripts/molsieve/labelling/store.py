@@ -26,9 +26,9 @@ import pandas as pd
 import pyarrow as pa
 
 from molsieve import tables
-from molsieve.campaign import PyscfLevel, TbliteLevel, level_id, resolved_level
 from molsieve.labelling.journal import SEALED_SUFFIX, SUFFIX, read_journal
 from molsieve.leases import is_live
+from molsieve.levels import PyscfLevel, TbliteLevel, level_id, resolved_level
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,6 @@ import ase
 import numpy as np
 
 from molsieve import engines
-from molsieve.campaign import PyscfLevel, TbliteLevel
 from molsieve.chem.identities import atoms_from_row
 from molsieve.engines.base import CalculationError, Label
 from molsieve.labelling.cost import valence_electrons
@@ -35,6 +34,7 @@ from molsieve.labelling.store import (
     read_attempts,
 )
 from molsieve.leases import Lease
+from molsieve.levels import PyscfLevel, TbliteLevel
 
 Level = TbliteLevel | PyscfLevel
 Compute = Callable[[ase.Atoms, Level], Label]

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molsieve.campaign import CampaignError
 from molsieve.potential.graphs import AtomsBatch, GraphBatch, neighbour_list
 from molsieve.potential.model import EnergyModel, flushed_denormals, torch_device
 from molsieve.potential.storage import load_member
+from molsieve.section import CampaignError
 
 
 @dataclass(frozen=True)

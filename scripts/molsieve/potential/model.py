@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from molsieve import campaign
-from molsieve.campaign import CampaignError
 from molsieve.potential.graphs import GraphBatch
 from molsieve.potential.schnetpack_import import blocks
+from molsieve.section import CampaignError
 
 properties = blocks.properties
 MAX_ATOMIC_NUMBER = 100

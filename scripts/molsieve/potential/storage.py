@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from molsieve import __version__, campaign, tables
-from molsieve.campaign import CampaignError, digest
 from molsieve.potential import schnetpack_import
 from molsieve.potential.graphs import GraphSet
 from molsieve.potential.model import Architecture, EnergyModel
+from molsieve.section import CampaignError, digest
 
 CHECKPOINT = "checkpoint.pt"
 FORMAT = 1

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from molsieve import campaign
-from molsieve.campaign import CampaignError
 from molsieve.potential import storage
 from molsieve.potential.baseline import element_counts, fit_baseline
 from molsieve.potential.graphs import GraphSet
@@ -32,6 +31,7 @@ from molsieve.potential.model import (
 )
 from molsieve.potential.optimiser import FlatAdam, cosine_rate
 from molsieve.potential.training_data import TrainingData, batches, loss_terms
+from molsieve.section import CampaignError
 
 CHECKPOINT_EPOCHS = 5
 

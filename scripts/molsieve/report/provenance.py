@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from molsieve.campaign import Level, level_id, resolved_level
+from molsieve.levels import Level, level_id, resolved_level
 from molsieve.report.markup import (
     beside,
     figure,

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molsieve import tables
-from molsieve.campaign import CampaignError
 from molsieve.chem.fingerprints import unpack_fingerprints
 from molsieve.domains.flow_battery import candidates as module
 from molsieve.domains.flow_battery import config
+from molsieve.section import CampaignError
 
 BENZOQUINONE = {"name": "benzoquinone", "smiles": "O=C1C([*:1])=C([*:2])C(=O)C([*:3])=C1[*:4]"}
 ORTHO = {"name": "ortho", "smiles": "O=C1C([*:1])=C([*:2])C([*:3])=C([*:4])C1=O"}

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molsieve.campaign import CampaignError
 from molsieve.domains.flow_battery.calibration import fit_line
 from molsieve.domains.flow_battery.config import Objective
 from molsieve.domains.flow_battery.objective import (
@@ -18,6 +17,7 @@ from molsieve.domains.flow_battery.objective import (
     potential_v,
     utility,
 )
+from molsieve.section import CampaignError
 from molsieve.tables import read_table
 from tests.acquisition.tables_of_a_campaign import candidate_tables, ok_labels
 

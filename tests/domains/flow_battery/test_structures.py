@@ -6,11 +6,11 @@ import pytest
 from ase.data import atomic_numbers
 
 from molsieve import tables
-from molsieve.campaign import CampaignError
 from molsieve.chem import identities
 from molsieve.chem.molecules import canonical_smiles
 from molsieve.domains.flow_battery import config, structures
 from molsieve.domains.flow_battery.couples import reference_couples, select_couples
+from molsieve.section import CampaignError
 
 QUICK = config.Structures(conformers=2)
 IMPOSSIBLE = "O=C1C=C2C=CC1=CC2=O"  # a para-bridged quinone that no embedding can close

@@ -15,12 +15,12 @@ import pandas as pd
 import pyarrow as pa
 
 from molsieve import tables
-from molsieve.campaign import CampaignError
 from molsieve.chem import enumeration, molecule_files, pools
 from molsieve.chem.molecules import parse_molecule
 from molsieve.chem.quinones import is_quinone
 from molsieve.domains.flow_battery import config
 from molsieve.domains.flow_battery.filters import Screen, compile_alerts
+from molsieve.section import CampaignError
 
 CHUNK = 500
 RawCandidate = tuple[str, str]

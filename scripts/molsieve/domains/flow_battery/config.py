@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from molsieve import campaign
-from molsieve.campaign import NonNegativeInt, PositiveFloat, PositiveInt, Section
+from molsieve.section import NonNegativeInt, PositiveFloat, PositiveInt, Section
 
 SPECIES = 2
 """Of a candidate: the quinone and its hydroquinone."""

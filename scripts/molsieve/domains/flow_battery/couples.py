@@ -8,7 +8,7 @@ from importlib import resources
 
 import pandas as pd
 
-from molsieve.campaign import CampaignError
+from molsieve.section import CampaignError
 
 
 def reference_couples() -> pd.DataFrame:

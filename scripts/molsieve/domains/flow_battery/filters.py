@@ -23,13 +23,13 @@ import re
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolDescriptors
 
-from molsieve.campaign import CampaignError
 from molsieve.chem import descriptors
 from molsieve.chem.fingerprints import morgan_fingerprint
 from molsieve.chem.identities import candidate_id
 from molsieve.chem.molecules import MoleculeError, canonical_smiles, parse_molecule
 from molsieve.chem.quinones import is_quinone
 from molsieve.domains.flow_battery import config
+from molsieve.section import CampaignError
 
 _SYMBOL = re.compile(r"[A-Z][a-z]?")
 

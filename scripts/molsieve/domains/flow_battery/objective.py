@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from molsieve.campaign import CampaignError
 from molsieve.domains.flow_battery.calibration import fit_line
 from molsieve.domains.flow_battery.config import Objective
+from molsieve.section import CampaignError
 from molsieve.tables import write_json, write_table
 
 NAME = "redox_potential"

@@ -28,12 +28,12 @@ import pandas as pd
 from rdkit import Chem
 
 from molsieve import tables
-from molsieve.campaign import CampaignError, digest
 from molsieve.chem import conformers, connectivity, identities, pools, quinones, relaxation
 from molsieve.chem.free_atoms import GROUND_STATE_MULTIPLICITY
 from molsieve.chem.molecules import MoleculeError, canonical_smiles, parse_molecule
 from molsieve.domains.flow_battery import config
 from molsieve.domains.flow_battery.couples import reference_couples, select_couples
+from molsieve.section import CampaignError, digest
 
 __all__ = [
     "build_references",
