@@ -70,7 +70,9 @@ def main() -> None:
     campaign = load_campaign(arguments.campaign)
     run_unless_finished(arguments.campaign, campaign.campaign, arguments.cores)
     # The log of the run that did the work, not of a later "nothing to be done".
-    log = max(Path(".snakemake/log").glob("*.log"), key=lambda path: len(jobs_of(path)))
+    logs = Path(".snakemake/log").glob("*.log")
+    own = [path for path in logs if f"results/{campaign.campaign}/" in path.read_text()]
+    log = max(own, key=lambda path: len(jobs_of(path)))
     jobs, cores = jobs_of(log), cores_of(log)
     wall = max(end for _, _, end, _ in jobs) - min(start for _, start, _, _ in jobs)
     labelling = sum(

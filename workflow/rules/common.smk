@@ -10,8 +10,8 @@ sys.path.insert(0, str(pathlib.Path(workflow.basedir) / "scripts"))
 
 from molsieve.acquisition.stopping import verdict
 from molsieve.levels import level_id
-from molsieve.section import CampaignError
 from molsieve.loading import load_mapping, read_yaml
+from molsieve.section import CampaignError
 
 # One thread a process unless told otherwise: parallelism comes from jobs and workers, and xTB with
 # more threads than cores is hundreds of times slower.

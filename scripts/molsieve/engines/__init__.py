@@ -2,7 +2,7 @@
 
 Importing this package is cheap; an engine is imported when one of its levels is used.
 
-Adding an engine: a level in ``campaign.py`` and a module here with a class of the shape of
+Adding an engine: a level in ``levels.py`` and a module here with a class of the shape of
 :class:`molsieve.engines.base.Engine` and a ``check_level``, named in :func:`open_engine` and
 :func:`check_level`.
 """

@@ -62,7 +62,8 @@ def default_law(level: Level) -> PowerLaw:
 
     GFN2-xTB: benzoquinone (40 electrons) 0.012 s, 35 atoms (about 110) 0.087 s. B3LYP/def2-SVP with
     density fitting, grid 3, energy and gradient: benzoquinone 15 core-seconds, naphthoquinone (58)
-    49. A functional without exact exchange takes a third of that.
+    49. A functional without exact exchange takes a third of that and is priced as B3LYP is (its
+    name alone does not tell).
     """
     if level.engine == "tblite":
         law = PowerLaw(0.012 / 40**2.0, 2.0)

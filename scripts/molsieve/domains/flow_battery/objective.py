@@ -133,9 +133,9 @@ def calibrate_level(
 
     Returns:
         What the JSON holds: slope, intercept_v, their standard errors, residual_std_v, the
-        leave-one-out errors loo_mae_v, loo_rmse_v and loo_max_v, n, the lowest and the highest
-        potential fitted to, h2_energy_ev, atom_energies_ev
-        (by atomic number, as text), level_id, and the couples left out with the reason.
+        leave-one-out errors loo_mae_v, loo_rmse_v and loo_max_v, n, lowest_measured_v and
+        highest_measured_v, h2_energy_ev, atom_energies_ev (by atomic number, as text), level_id,
+        and failed: the couples left out with the reason.
 
     Raises:
         CampaignError: no label of H2 or of ten couples, or a level that orders them wrongly.
