@@ -72,8 +72,11 @@ class Workspace:
             pytest.fail(f"snakemake failed:\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}")
         return done
 
-    def kill_after(self, seconds: float, jobs_too: bool = True) -> bool:
-        """Start the campaign and SIGKILL the controller, its jobs too or not; False if it ended."""
+    def kill_after(self, seconds: float, jobs_too: bool = True) -> int:
+        """Start the campaign and SIGKILL the controller, its jobs too or not.
+
+        Returns the process group, 0 if the campaign ended before.
+        """
         process = subprocess.Popen(
             self.command(),
             cwd=self.folder,
@@ -84,14 +87,14 @@ class Workspace:
         )
         try:
             process.wait(seconds)
-            return False
+            return 0
         except subprocess.TimeoutExpired:
             if jobs_too:
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()
             process.wait()
-            return True
+            return process.pid
 
 
 def attempts(space: Workspace) -> pd.DataFrame:
