@@ -15,9 +15,7 @@ import numpy as np
 import pandas as pd
 
 from molsieve.labelling.store import read_labels
-from molsieve.levels import PyscfLevel, TbliteLevel, level_id
-
-Level = TbliteLevel | PyscfLevel
+from molsieve.levels import Level, level_id
 
 MIN_LABELS = 8
 """Fewer timings than this say less than the default."""

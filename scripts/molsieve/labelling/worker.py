@@ -34,9 +34,8 @@ from molsieve.labelling.store import (
     read_attempts,
 )
 from molsieve.leases import Lease
-from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.levels import Level
 
-Level = TbliteLevel | PyscfLevel
 Compute = Callable[[ase.Atoms, Level], Label]
 State = Literal["ok", "failed", "known", "claimed", "withdrawn"]
 
