@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,19 +74,34 @@ class Workspace:
             pytest.fail(f"snakemake failed:\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}")
         return done
 
+    def journals(self) -> set[Path]:
+        """Journals that hold a record by now."""
+        store = self.folder / "results" / "label_store"
+        found = set()
+        for path in store.glob("*/journals/*.jsonl"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size:
+                    found.add(path)
+        return found
+
+    def kill_while_labelling(self) -> int:
+        """As :meth:`kill_after`, as soon as a new journal holds its first record."""
+        known = self.journals()
+        process = self._start()
+        while process.poll() is None:
+            if self.journals() - known:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return process.pid
+            time.sleep(0.005)
+        return 0
+
     def kill_after(self, seconds: float, jobs_too: bool = True) -> int:
         """Start the campaign and SIGKILL the controller, its jobs too or not.
 
         Returns the process group, 0 if the campaign ended before.
         """
-        process = subprocess.Popen(
-            self.command(),
-            cwd=self.folder,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = self._start()
         try:
             process.wait(seconds)
             return 0
@@ -95,6 +112,16 @@ class Workspace:
                 process.kill()
             process.wait()
             return process.pid
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.command(),
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
 
 def attempts(space: Workspace) -> pd.DataFrame:

@@ -94,6 +94,8 @@ def merge_fragments(folder: LevelFolder, max_fragments: int = MAX_FRAGMENTS) -> 
         with contextlib.suppress(FileNotFoundError):  # merged by another just before us
             frames = {path: folder.read_fragment(path) for path in parts}
             found = {path: rows for path, rows in frames.items() if rows is not None}
+            if not found:  # all damaged, and set aside by the reading
+                return False
             rows = pd.concat(found.values(), ignore_index=True).drop_duplicates(ATTEMPT_KEY)
             _write_fragment(folder, rows, "")
             for path in found:
