@@ -20,8 +20,10 @@ pathvars:
     logs=f"results/{campaign.campaign}/logs",
 
 
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/candidates.smk"
 include: "workflow/rules/structures.smk"
+include: "workflow/rules/retries.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/potential.smk"
 include: "workflow/rules/acquisition.smk"
@@ -34,11 +36,12 @@ localrules:
 
 
 rule all:
-    """The ranking and the page of the last round that is needed."""
+    """The ranking and the page of the last round that is needed; every retry that was ordered."""
     default_target: True
     input:
         last_report,
         last_ranking,
+        all_retries,
 
 
 onstart:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from molsieve.acquisition.assessment import assess_round
 from molsieve.campaign import parse_section
-from molsieve.script import reporting
+from molsieve.jobs.script import rule_attempt
 from molsieve.tables import read_table
 
 
@@ -38,7 +38,7 @@ def assess(inputs, outputs, params, round: int) -> None:
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with rule_attempt(snakemake):
         assess(
             snakemake.input,
             snakemake.output,

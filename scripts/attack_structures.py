@@ -6,8 +6,8 @@ import torch
 
 from molsieve.attack import attack_structures
 from molsieve.campaign import Attack
+from molsieve.jobs.script import rule_attempt
 from molsieve.potential.committee import Committee
-from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
@@ -29,11 +29,12 @@ def attack(inputs, outputs, params, round: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
-        attack(
-            snakemake.input,
-            snakemake.output,
-            snakemake.params,
-            int(snakemake.wildcards.round),
-            snakemake.threads,
-        )
+    with rule_attempt(snakemake, keep=True, threads_matter=True) as attempt:
+        if attempt.needed:
+            attack(
+                snakemake.input,
+                snakemake.output,
+                snakemake.params,
+                int(snakemake.wildcards.round),
+                snakemake.threads,
+            )

@@ -3,8 +3,11 @@
 from importlib import import_module
 from pathlib import Path
 
-from molsieve.campaign import parse_section
-from molsieve.script import reporting
+from molsieve.campaign import Run, parse_section
+from molsieve.jobs.forecasts import write_forecast
+from molsieve.jobs.script import rule_attempt
+from molsieve.levels import parse_level
+from molsieve.tables import read_table
 
 
 def build_references(species: Path, structures: Path, params, workers: int) -> None:
@@ -22,11 +25,23 @@ def build_references(species: Path, structures: Path, params, workers: int) -> N
     )
 
 
+def forecast(structures: Path, config: dict) -> None:
+    """Write what labelling the references costs; atoms only where a committee is trained."""
+    rows = read_table(structures, "structures")
+    names = config["labels"]["level"], config["ranking"]["confirm"]["level"]
+    chosen = {name: (parse_level(config["levels"][name]), rows) for name in names}
+    if names[1] != names[0]:
+        chosen[names[1]] = (chosen[names[1]][0], rows[rows["role"] != "atom"])
+    write_forecast(structures, chosen, Run(**config.get("run", {})).label_store)
+
+
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
-        build_references(
-            Path(snakemake.output.species),
-            Path(snakemake.output.structures),
-            snakemake.params,
-            snakemake.threads,
-        )
+    with rule_attempt(snakemake, keep=True) as attempt:
+        if attempt.needed:
+            build_references(
+                Path(snakemake.output.species),
+                Path(snakemake.output.structures),
+                snakemake.params,
+                snakemake.threads,
+            )
+        forecast(Path(snakemake.output.structures), snakemake.config)

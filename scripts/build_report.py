@@ -5,9 +5,9 @@ from pathlib import Path
 
 from molsieve.acquisition.stopping import verdict
 from molsieve.campaign import Stop
+from molsieve.jobs.script import rule_attempt
 from molsieve.loading import load_mapping, resolved
 from molsieve.report import ReportFiles, build_report
-from molsieve.script import reporting
 
 
 def report(inputs, page: Path, params, config: dict) -> None:
@@ -42,7 +42,7 @@ def report(inputs, page: Path, params, config: dict) -> None:
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with rule_attempt(snakemake):
         report(
             snakemake.input,
             Path(snakemake.output.page),

@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from molsieve.campaign import parse_section
-from molsieve.script import reporting
+from molsieve.jobs.script import rule_attempt
 from molsieve.tables import read_table
 
 
@@ -25,11 +25,12 @@ def build_structures(
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
-        build_structures(
-            Path(snakemake.input.candidates),
-            Path(snakemake.output.species),
-            Path(snakemake.output.structures),
-            snakemake.params,
-            snakemake.threads,
-        )
+    with rule_attempt(snakemake, keep=True) as attempt:
+        if attempt.needed:
+            build_structures(
+                Path(snakemake.input.candidates),
+                Path(snakemake.output.species),
+                Path(snakemake.output.structures),
+                snakemake.params,
+                snakemake.threads,
+            )

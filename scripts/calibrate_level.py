@@ -4,8 +4,8 @@ from importlib import import_module
 from pathlib import Path
 
 from molsieve.campaign import Run
+from molsieve.jobs.script import rule_attempt
 from molsieve.labelling import read_labels
-from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
@@ -30,7 +30,7 @@ def calibrate_level(
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with rule_attempt(snakemake):
         calibrate_level(
             Path(snakemake.input.species),
             Path(snakemake.input.structures),

@@ -1,9 +1,11 @@
 """Freeze the dataset of a round: what trains, calibrates and tests its committee."""
 
+from pathlib import Path
+
 from molsieve.campaign import Labels, Run
+from molsieve.jobs.script import rule_attempt
 from molsieve.labelling import collect_labels
 from molsieve.levels import parse_level
-from molsieve.script import reporting
 
 
 def collect(inputs, outputs, params, round: int, quorum: float, run: Run, levels: dict) -> None:
@@ -23,12 +25,13 @@ def collect(inputs, outputs, params, round: int, quorum: float, run: Run, levels
             structures_path=outputs.structures,
             labels_path=outputs.labels,
             campaign=params.campaign,
+            retries={int(Path(path).parts[-3]) for path in inputs.retries},
         )
     )
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with rule_attempt(snakemake):
         collect(
             snakemake.input,
             snakemake.output,

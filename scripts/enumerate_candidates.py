@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from molsieve.campaign import parse_section
-from molsieve.script import reporting
+from molsieve.jobs.script import rule_attempt
 
 
 def enumerate_candidates(outputs: list[Path], params, workers: int) -> None:
@@ -17,9 +17,10 @@ def enumerate_candidates(outputs: list[Path], params, workers: int) -> None:
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
-        enumerate_candidates(
-            [Path(path) for path in snakemake.output.candidates],
-            snakemake.params,
-            snakemake.threads,
-        )
+    with rule_attempt(snakemake, keep=True) as attempt:
+        if attempt.needed:
+            enumerate_candidates(
+                [Path(path) for path in snakemake.output.candidates],
+                snakemake.params,
+                snakemake.threads,
+            )

@@ -7,8 +7,8 @@ import torch
 
 from molsieve.campaign import Prediction
 from molsieve.evaluation import evaluate_round
+from molsieve.jobs.script import rule_attempt
 from molsieve.potential.committee import Committee
-from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
@@ -36,11 +36,12 @@ def evaluate_committee(inputs, outputs, params, round: int, threads: int) -> Non
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
-        evaluate_committee(
-            snakemake.input,
-            snakemake.output,
-            snakemake.params,
-            int(snakemake.wildcards.round),
-            snakemake.threads,
-        )
+    with rule_attempt(snakemake, keep=True, threads_matter=True) as attempt:
+        if attempt.needed:
+            evaluate_committee(
+                snakemake.input,
+                snakemake.output,
+                snakemake.params,
+                int(snakemake.wildcards.round),
+                snakemake.threads,
+            )

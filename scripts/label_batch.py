@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from molsieve.campaign import Run
+from molsieve.jobs.allocation import Allocation
+from molsieve.jobs.script import granted, rule_attempt
 from molsieve.labelling import CostModel, label_structures, shard_of
 from molsieve.levels import parse_level
-from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
@@ -15,7 +16,7 @@ def label_batch(
     params,
     round: int,
     shard: int,
-    workers: int,
+    allocation: Allocation,
     run: Run,
     levels: dict,
 ) -> None:
@@ -28,22 +29,23 @@ def label_batch(
         level,
         store,
         receipt,
-        workers=run.workers or workers,
+        workers=run.workers or allocation.workers(getattr(level, "device", "cpu")),
         run=run,
         job=f"{params.campaign}-{round}-{shard}",
         campaign=params.campaign,
+        allocation=allocation,
     )
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with rule_attempt(snakemake, shared=True):
         label_batch(
             Path(snakemake.input.structures),
             Path(snakemake.output.receipt),
             snakemake.params,
             int(snakemake.wildcards.round),
             int(snakemake.wildcards.shard),
-            snakemake.threads,
+            granted(snakemake),
             Run(**snakemake.config.get("run", {})),
             snakemake.config["levels"],
         )

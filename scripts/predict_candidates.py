@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from molsieve.campaign import Prediction
+from molsieve.jobs.script import rule_attempt
 from molsieve.potential.committee import Committee
-from molsieve.prediction import predict_candidates
-from molsieve.script import reporting
+from molsieve.prediction import candidates_of_shard, predict_candidates
 from molsieve.tables import read_table
 
 
@@ -19,7 +19,7 @@ def predict(inputs, outputs, params, round: int, shard: int, threads: int) -> No
     level = json.loads(Path(inputs.calibration).read_text())
     print(
         predict_candidates(
-            read_table(inputs.candidates, "candidates"),
+            candidates_of_shard(inputs.candidates, shard, settings.shards, params.candidate_shards),
             read_table(inputs.species, "species"),
             read_table(inputs.structures, "structures"),
             Committee.load([Path(p).parent for p in inputs.members], params.device),
@@ -27,8 +27,6 @@ def predict(inputs, outputs, params, round: int, shard: int, threads: int) -> No
             json.loads(Path(inputs.evaluation).read_text()),
             level,
             settings,
-            shard,
-            settings.shards,
             round,
             level["level_id"],
             Path(outputs.predictions),
@@ -39,12 +37,13 @@ def predict(inputs, outputs, params, round: int, shard: int, threads: int) -> No
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
-        predict(
-            snakemake.input,
-            snakemake.output,
-            snakemake.params,
-            int(snakemake.wildcards.round),
-            int(snakemake.wildcards.shard),
-            snakemake.threads,
-        )
+    with rule_attempt(snakemake, keep=True, threads_matter=True) as attempt:
+        if attempt.needed:
+            predict(
+                snakemake.input,
+                snakemake.output,
+                snakemake.params,
+                int(snakemake.wildcards.round),
+                int(snakemake.wildcards.shard),
+                snakemake.threads,
+            )

@@ -5,10 +5,10 @@ from importlib import import_module
 from pathlib import Path
 
 from molsieve.campaign import Ranking, Run, parse_section
+from molsieve.jobs.script import rule_attempt
 from molsieve.labelling import read_labels
 from molsieve.levels import parse_level
 from molsieve.ranking import rank_candidates
-from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
@@ -47,7 +47,7 @@ def rank(inputs, output: Path, params, round: int, run: Run, levels: dict) -> No
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with rule_attempt(snakemake):
         rank(
             snakemake.input,
             Path(snakemake.output.ranking),

@@ -5,15 +5,17 @@ from importlib import import_module
 from pathlib import Path
 
 from molsieve.acquisition.selection import select_batch
-from molsieve.campaign import Acquisition, parse_section
+from molsieve.campaign import Acquisition, Run, parse_section
+from molsieve.jobs.forecasts import write_forecast
+from molsieve.jobs.script import rule_attempt
 from molsieve.levels import parse_level
-from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
-def select(inputs, outputs, params, round: int, levels: dict) -> None:
-    """Write the round's ``selection`` and its ``structures``."""
+def select(inputs, outputs, params, round: int, levels: dict, run: Run) -> None:
+    """Write the round's ``selection`` and ``structures``, and what labelling them will cost."""
     objective = import_module(f"molsieve.domains.{params.domain}.objective")
+    level = parse_level(levels[params.level["name"]])
     later = round > 0
     known = later and objective.labelled_values(
         read_table(inputs.structures, "structures"),
@@ -35,16 +37,19 @@ def select(inputs, outputs, params, round: int, levels: dict) -> None:
         Path(outputs.selection),
         Path(outputs.structures),
         params.campaign,
-        parse_level(levels[params.level["name"]]),
+        level,
     )
+    rows = read_table(outputs.structures, "structures")
+    write_forecast(outputs.structures, {params.level["name"]: (level, rows)}, run.label_store)
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with rule_attempt(snakemake):
         select(
             snakemake.input,
             snakemake.output,
             snakemake.params,
             int(snakemake.wildcards.round),
             snakemake.config["levels"],
+            Run(**snakemake.config.get("run", {})),
         )

@@ -4,14 +4,18 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-from molsieve.campaign import Confirm, parse_section
-from molsieve.ranking import select_hits
-from molsieve.script import reporting
+from molsieve.campaign import Confirm, Run, parse_section
+from molsieve.jobs.forecasts import write_forecast
+from molsieve.jobs.script import rule_attempt
+from molsieve.levels import parse_level
+from molsieve.ranking import select_hits, structures_at_level
 from molsieve.tables import read_table
 
 
-def select(inputs, outputs, params, round: int) -> None:
-    """Write the hits' ``selection`` and ``structures``."""
+def select(inputs, outputs, params, round: int, config: dict) -> None:
+    """Write the hits' ``selection`` and ``structures``, and what labelling them will cost."""
+    names = config["labels"]["level"], params.confirm["level"]
+    levels = {name: parse_level(config["levels"][name]) for name in names}
     objective = import_module(f"molsieve.domains.{params.domain}.objective")
     select_hits(
         read_table(inputs.predictions, "predictions"),
@@ -24,6 +28,7 @@ def select(inputs, outputs, params, round: int) -> None:
             json.loads(Path(inputs.calibration).read_text()),
         ),
         Confirm(**params.confirm),
+        *(levels[name] for name in names),
         parse_section(params.domain, "objective", params.objective),
         params.seed,
         round,
@@ -31,13 +36,20 @@ def select(inputs, outputs, params, round: int) -> None:
         Path(outputs.structures),
         params.campaign,
     )
+    hits = read_table(outputs.structures, "structures"), read_table(outputs.selection, "selection")
+    chosen = {
+        name: (level, structures_at_level(*hits, confirming=name != names[0]))
+        for name, level in levels.items()
+    }
+    write_forecast(outputs.structures, chosen, Run(**config.get("run", {})).label_store)
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with rule_attempt(snakemake):
         select(
             snakemake.input,
             snakemake.output,
             snakemake.params,
             int(snakemake.wildcards.round),
+            snakemake.config,
         )

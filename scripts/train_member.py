@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from molsieve.campaign import Potential
+from molsieve.jobs.script import rule_attempt
 from molsieve.potential.training import train_member
-from molsieve.script import reporting
 from molsieve.tables import read_table
 
 
@@ -38,15 +38,16 @@ def train(
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
-        train(
-            Path(snakemake.input.dataset),
-            Path(snakemake.input.structures),
-            Path(snakemake.input.labels),
-            Path(snakemake.input.calibration),
-            Path(snakemake.input.previous).parent if snakemake.input.previous else None,
-            Path(snakemake.output.weights).parent,
-            snakemake.params,
-            int(snakemake.wildcards.member),
-            snakemake.threads,
-        )
+    with rule_attempt(snakemake, keep=True, threads_matter=True) as attempt:
+        if attempt.needed:
+            train(
+                Path(snakemake.input.dataset),
+                Path(snakemake.input.structures),
+                Path(snakemake.input.labels),
+                Path(snakemake.input.calibration),
+                Path(snakemake.input.previous).parent if snakemake.input.previous else None,
+                Path(snakemake.output.weights).parent,
+                snakemake.params,
+                int(snakemake.wildcards.member),
+                snakemake.threads,
+            )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -36,7 +40,57 @@ def test_status_reads_the_results_below_the_working_directory(campaign_file, cap
     assert "36 accepted" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["plan", "status"])
+def test_status_imports_nothing_that_takes_seconds(campaign_file):
+    """It is what a person types while a login node is busy with everything else."""
+    write_campaign(campaign_file.parent / "results/tiny")
+    code = (
+        "import sys; from molsieve import cli; "
+        "assert cli.main(['status', 'tiny.yaml', '--failed', '--no-scheduler']) == 0; "
+        "print('slow:', sorted({'torch', 'rdkit', 'pyscf', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=campaign_file.parent, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "slow: []", done.stderr
+
+
+def test_watching_goes_on_until_it_is_interrupted(campaign_file):
+    """Ctrl-C is how it is meant to end: exit status 0, nothing on stderr."""
+    command = [sys.executable, "-m", "molsieve.cli", "status", "tiny.yaml", "--watch", "0.1"]
+    with subprocess.Popen(
+        command,
+        cwd=campaign_file.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=dies_with_the_test,
+    ) as process:
+        looks = 0
+        for line in process.stdout:
+            looks += line.startswith("Campaign tiny")
+            if looks == 3:
+                break
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert "\x1b" not in rest  # a file or a pipe keeps every look
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan"])
+def test_a_pause_that_is_none_is_refused(seconds, campaign_file, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["status", str(campaign_file), "--watch", seconds])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "--watch" in said and "allowed: seconds" in said
+
+
+def dies_with_the_test() -> None:
+    """In a child, before it runs: SIGKILL when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("command", ["plan", "status", "retry"])
 def test_a_mistake_is_one_message_and_status_2(command, campaign_file, capsys):
     mistaken = yaml.safe_load(campaign_file.read_text())
     mistaken["stop"]["max_round"] = mistaken["stop"].pop("max_rounds")
@@ -48,7 +102,7 @@ def test_a_mistake_is_one_message_and_status_2(command, campaign_file, capsys):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", ["plan", "status"])
+@pytest.mark.parametrize("command", ["plan", "status", "retry"])
 def test_a_missing_file_is_one_message(command, tmp_path, capsys):
     assert cli.main([command, str(tmp_path / "none.yaml")]) == 2
     assert "none.yaml" in capsys.readouterr().err
@@ -56,10 +110,10 @@ def test_a_missing_file_is_one_message(command, tmp_path, capsys):
 
 def test_a_damaged_table_is_one_message(campaign_file, capsys):
     write_campaign(campaign_file.parent / "results/tiny")
-    broken = campaign_file.parent / "results/tiny/rounds/1/selection.parquet"
+    broken = campaign_file.parent / "results/tiny/rounds/1/structures.parquet"
     broken.write_bytes(b"PAR1 nonsense")
     assert cli.main(["status", str(campaign_file)]) == 2
-    assert "rounds/1/selection.parquet" in capsys.readouterr().err
+    assert "rounds/1/structures.parquet" in capsys.readouterr().err
 
 
 def test_schema_goes_to_the_terminal_or_to_a_file(tmp_path, capsys):

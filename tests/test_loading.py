@@ -133,7 +133,7 @@ WRONG_CHOICES = [
     ("candidates.source.kind", "files", "one of enumerate, file; did you mean file?"),
     ("acquisition.function", "expected improvement", "did you mean expected_improvement?"),
     ("acquisition.diversity.method", "max-min", "did you mean maxmin?"),
-    ("potential.device", "cuda", "one of cpu, gpu"),
+    ("potential.device", "cuda", "one of cpu, gpu, auto"),
     ("objective.direction", "positive", "one of posolyte, negolyte, window"),
     ("domain", "flow-battery", "flow_battery; did you mean flow_battery?"),
 ]

@@ -9,8 +9,10 @@ from hypothesis.extra.numpy import arrays
 
 from molsieve.campaign import Confirm, Ranking
 from molsieve.domains.flow_battery.config import Objective
+from molsieve.labelling.cost import CostModel
 from molsieve.levels import PyscfLevel, TbliteLevel
 from molsieve.ranking import (
+    COMMITTEE_MINIMUM,
     confirmation_protocol,
     level_name,
     pareto_fronts,
@@ -38,6 +40,7 @@ MEANS = np.linspace(0.0, 1.1, 12)
 PREDICTIONS = predictions_of(CANDIDATES, MEANS)
 LABELLED = pd.DataFrame({"candidate_id": [IDS[0], IDS[11]], "value": [2.0, -1.0]})
 CONFIRM = Confirm(level="dft", top=3, controls=2)
+GFN2 = TbliteLevel(engine="tblite")
 DFT = PyscfLevel(engine="pyscf", functional="PBE", basis="def2-SVP")
 CALIBRATION = {"h2_energy_ev": -30.0, "slope": 1.0, "intercept_v": 0.0}
 
@@ -77,7 +80,14 @@ def test_unknown_objectives_are_worst_and_nothing_has_no_front():
 
 @pytest.fixture
 def hits(tmp_path):
-    def run(confirm=CONFIRM, predictions=PREDICTIONS, labelled=LABELLED, seed=1, **tables):
+    def run(
+        confirm=CONFIRM,
+        predictions=PREDICTIONS,
+        labelled=LABELLED,
+        seed=1,
+        levels=(GFN2, DFT),
+        **tables,
+    ):
         out = tmp_path / "selection.parquet", tmp_path / "structures.parquet"
         given = {"built": BUILT, "committee": COMMITTEE, "candidates": CANDIDATES} | tables
         select_hits(
@@ -87,6 +97,7 @@ def hits(tmp_path):
             given["committee"],
             labelled,
             confirm,
+            *levels,
             POSOLYTE,
             seed,
             2,
@@ -96,6 +107,17 @@ def hits(tmp_path):
         return read_table(out[0], "selection"), read_table(out[1], "structures")
 
     return run
+
+
+def test_hits_cost_both_levels_at_the_committee_minimum_and_one_at_the_built(hits):
+    levels = TbliteLevel(engine="tblite"), TbliteLevel(engine="tblite", geometry="optimised")
+    selection, structures = hits(levels=levels)
+    cheap, dear = (CostModel().predicted_costs_s(structures, level) for level in levels)
+    at_committee = (selection["geometry"] == COMMITTEE_MINIMUM).to_numpy()
+    expected = cheap + np.where(at_committee, dear, 0)
+    assert selection["predicted_cost_s"].to_numpy(float) == pytest.approx(expected)
+    once = hits(levels=levels[:1] * 2)[0]
+    assert once["predicted_cost_s"].to_numpy(float) == pytest.approx(cheap)
 
 
 def test_hits_are_the_best_estimates_and_random_controls(hits):

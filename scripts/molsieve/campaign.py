@@ -70,7 +70,11 @@ class Potential(Section):
     )
     bootstrap: bool = Field(True, description="each member sees groups drawn with replacement")
     warm_start: bool = Field(False, description="start a round from the last round's members")
-    device: Literal["cpu", "gpu"] = Field("cpu", description="where members train and predict")
+    device: Literal["cpu", "gpu", "auto"] = Field(
+        "cpu",
+        description="where members train and predict; gpu: fail without one; auto: a GPU where the "
+        "node has one, else the CPU",
+    )
 
 
 class Prediction(Section):
@@ -230,6 +234,16 @@ class Run(Section):
     )
     wall_margin_s: Annotated[float, Field(ge=0)] = Field(
         60.0, description="a label job stops taking work this long before its wall time"
+    )
+    longest_job_h: PositiveFloat = Field(
+        24.0,
+        description="no job asks for more wall time than this (your cluster's limit) unless one "
+        "calculation may take longer; longer labelling or training goes on in the next attempt",
+    )
+    grace_s: Annotated[float, Field(ge=0)] = Field(
+        20.0,
+        description="after SIGTERM what runs in a label job may go on this long; keep it below the "
+        "batch system's own patience (SLURM: KillWait, 30 s by default)",
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from molsieve import __version__
 from molsieve.section import CampaignError
@@ -43,18 +45,94 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(command=_plan)
     status = commands.add_parser("status", help="how a campaign stands")
     status.add_argument("campaign", type=Path, help="the campaign file, config/X.yaml")
+    status.add_argument("--failed", action="store_true", help="list every failed structure")
+    status.add_argument(
+        "--no-scheduler", action="store_true", help="do not ask SLURM for the campaign's jobs"
+    )
+    status.add_argument(
+        "--watch", type=_seconds, metavar="SECONDS", help="again and again, until Ctrl-C"
+    )
     status.set_defaults(command=_status)
+    _add_retry(commands)
     schema = commands.add_parser("schema", help="the JSON schema of campaign files")
     schema.add_argument("--output", type=Path, help="a file; without it, the terminal")
     schema.set_defaults(command=_schema)
     return parser
 
 
+def _add_retry(commands: Any) -> None:
+    retry = commands.add_parser(
+        "retry",
+        help="repeat failed calculations, with a longer limit or other SCF settings",
+        description="Without a choice, lists what failed. A choice is ordered to be repeated: the "
+        "campaign's own snakemake command then computes it. Several conditions must all be met.",
+    )
+    retry.add_argument("campaign", type=Path, help="the campaign file, config/X.yaml")
+    choice = retry.add_argument_group("which failures")
+    choice.add_argument("--kind", type=_words, default=[], help="of these kinds: K or K,K")
+    choice.add_argument(
+        "--structure",
+        nargs="+",
+        default=[],
+        metavar="ID",
+        help="these; the beginning of an id will do",
+    )
+    choice.add_argument("--round", type=int, help="of this round's labels and hits")
+    choice.add_argument("--level", help="at this level (a name of the file)")
+    choice.add_argument(
+        "--references",
+        action="store_true",
+        help="measured systems: alone only these, else these too",
+    )
+    choice.add_argument("--all", action="store_true", help="all but measured systems")
+    how = retry.add_argument_group("how")
+    how.add_argument("--time-limit", metavar="TIME", help="of one calculation: 5400, 90min, 4h")
+    how.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="of the level, what leaves its numbers the same: max_cycles=400",
+    )  # fmt: skip
+    how.add_argument("--dry-run", action="store_true", help="say what would be ordered")
+    retry.set_defaults(command=_retry)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _retry(parsed: argparse.Namespace) -> str:
+    from molsieve.loading import load_campaign
+    from molsieve.retries.choice import Choice
+    from molsieve.retries.settings import seconds
+    from molsieve.retries.text import retry
+    from molsieve.tables import TableError
+
+    choice = Choice(
+        kinds=parsed.kind,
+        structures=parsed.structure,
+        round=parsed.round,
+        level=parsed.level,
+        references=parsed.references,
+        everything=parsed.all,
+    )
+    try:
+        return retry(
+            load_campaign(parsed.campaign),
+            parsed.campaign,
+            choice,
+            changes=parsed.set,
+            time_limit_s=seconds(parsed.time_limit) if parsed.time_limit else None,
+            dry_run=parsed.dry_run,
+            terminal=sys.stdout.isatty(),
+        )
+    except TableError as error:
+        raise CampaignError(str(error)) from error
+
+
 def _plan(parsed: argparse.Namespace) -> str:
     from molsieve.checks import check_campaign
     from molsieve.loading import load_campaign
-    from molsieve.plan import plan
-    from molsieve.plan_text import plan_text
+    from molsieve.plan.counts import plan
+    from molsieve.plan.text import plan_text
 
     campaign = load_campaign(parsed.campaign)
     check_campaign(campaign, Path.cwd())
@@ -63,13 +141,31 @@ def _plan(parsed: argparse.Namespace) -> str:
 
 def _status(parsed: argparse.Namespace) -> str:
     from molsieve.loading import load_campaign
-    from molsieve.status import status
+    from molsieve.status.text import status
     from molsieve.tables import TableError
+    from molsieve.terminal import watch
 
-    try:
-        return status(load_campaign(parsed.campaign), terminal=sys.stdout.isatty())
-    except TableError as error:
-        raise CampaignError(str(error)) from error
+    def text() -> str:
+        try:
+            return status(
+                load_campaign(parsed.campaign),
+                terminal=sys.stdout.isatty(),
+                scheduler=not parsed.no_scheduler,
+                list_failed=parsed.failed,
+                path=parsed.campaign,
+            )
+        except TableError as error:
+            raise CampaignError(str(error)) from error
+
+    return text() if parsed.watch is None else watch(text, parsed.watch, sys.stdout)
+
+
+def _seconds(text: str) -> float:
+    """A pause between two looks, in s."""
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < 86_400:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text}: allowed: seconds, above 0 and below a day")
 
 
 def _schema(parsed: argparse.Namespace) -> str:

@@ -83,6 +83,10 @@ ENGINE_DISTRIBUTIONS = {
 """Whose versions enter the identity of an engine's levels."""
 
 
+SEARCH_SETTINGS = ("max_cycles", "max_iterations", "max_optimiser_steps")
+"""How long a level looks for its number: they decide whether there is one, not which one it is."""
+
+
 def resolved_level(level: TbliteLevel | PyscfLevel) -> dict[str, Any]:
     """Every setting that changes a level's numbers, defaults and engine versions included.
 
@@ -92,7 +96,7 @@ def resolved_level(level: TbliteLevel | PyscfLevel) -> dict[str, Any]:
     """
     settings = level.model_dump(mode="json")
     if settings["geometry"] == "single_point":
-        del settings["fmax_ev_per_angstrom"], settings["max_optimiser_steps"]
+        del settings["fmax_ev_per_angstrom"]
     if settings["engine"] == "pyscf":
         for key in ("functional", "basis", "auxiliary_basis"):
             settings[key] = settings[key] and settings[key].lower()
@@ -102,9 +106,8 @@ def resolved_level(level: TbliteLevel | PyscfLevel) -> dict[str, Any]:
             del settings["dielectric_constant"]
         if not settings["density_fitting"]:
             del settings["auxiliary_basis"]
-    # max_cycles / max_iterations decide whether a number exists, not which one it is.
-    settings.pop("max_cycles", None)
-    settings.pop("max_iterations", None)
+    for key in SEARCH_SETTINGS:
+        settings.pop(key, None)
     distributions = list(ENGINE_DISTRIBUTIONS[level.engine])
     if settings["engine"] == "pyscf":
         if settings["dispersion"] == "none":

@@ -10,7 +10,7 @@ is ``failed``, with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,10 @@ from molsieve.chem.identities import atoms_from_row, structure_row
 from molsieve.objective import mean_and_spread, member_values, objective_name, species_roles
 from molsieve.potential.committee import Committee
 from molsieve.potential.graphs import AtomsBatch
+from molsieve.prediction_shards import candidate_shards_read, prediction_shard
 from molsieve.relax import relax_batch
 from molsieve.section import digest
-from molsieve.tables import write_table
+from molsieve.tables import read_table, write_table
 
 CONVERGED_ENOUGH = 4.0
 """Residual force a prediction may have, in units of the threshold; 0.2 eV/Å on a bond is 1 meV."""
@@ -63,19 +64,18 @@ def predict_candidates(
     calibration: Mapping[str, Any],
     level_calibration: Mapping[str, Any],
     settings: Prediction,
-    shard: int,
-    shards: int,
     round: int,
     level_id: str,
     predictions_out: Path,
     structures_out: Path,
     campaign: str = "",
 ) -> dict[str, int]:
-    """Predict the objective of one shard's candidates; write ``predictions`` and their minima.
+    """Predict the objective of a job's candidates; write ``predictions`` and their minima.
 
     Args:
-        candidates, species, structures: of the whole campaign; structures hold the built, relaxed
-            geometries (origin "relaxed").
+        candidates: those of this job (see :mod:`molsieve.prediction_shards`).
+        species, structures: theirs, and of others; structures hold the built, relaxed geometries
+            (origin "relaxed").
         calibration: the round's ``evaluation/calibration.json``.
         level_calibration: the level's ``calibration.json``.
         predictions_out: ``predictions``, sorted by candidate.
@@ -84,8 +84,7 @@ def predict_candidates(
     Returns:
         Counts: candidates, failed, out_of_domain.
     """
-    accepted = candidates.loc[candidates["status"] == "accepted", "candidate_id"]
-    ids = sorted(c for c in set(accepted) if prediction_shard(c, shards) == shard)
+    ids = sorted(set(candidates.loc[candidates["status"] == "accepted", "candidate_id"]))
     built = built_geometries(ids, structures, species_roles(domain))
     minima = relax_structures(built, committee, settings)
     rows = predicted_rows(ids, built, minima, domain, calibration, level_calibration)
@@ -104,9 +103,21 @@ def predict_candidates(
     }
 
 
-def prediction_shard(candidate_id: str, shards: int) -> int:
-    """The shard of a candidate: a hash of its identity, so it never moves while shards stay."""
-    return int(digest(["prediction shard", candidate_id]), 16) % shards
+def candidates_of_shard(
+    paths: Sequence[str | Path], shard: int, shards: int, candidate_shards: int
+) -> pd.DataFrame:
+    """The candidates of prediction job ``shard``, from the candidate shards that it reads."""
+    parts = []
+    for number, path in zip(
+        candidate_shards_read(shard, shards, candidate_shards), paths, strict=True
+    ):
+        rows = read_table(path, "candidates")
+        mine = [
+            prediction_shard(candidate, number, candidate_shards, shards) == shard
+            for candidate in rows["candidate_id"]
+        ]
+        parts.append(rows.loc[np.array(mine, dtype=bool)])
+    return pd.concat(parts, ignore_index=True)
 
 
 def built_geometries(

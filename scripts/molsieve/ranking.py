@@ -12,6 +12,7 @@ import pandas as pd
 from molsieve.acquisition.objectives import domain_objective
 from molsieve.acquisition.pool import relaxed_structures
 from molsieve.campaign import Confirm, Ranking
+from molsieve.labelling.cost import CostModel
 from molsieve.levels import PyscfLevel, TbliteLevel
 from molsieve.section import CampaignError, Section
 from molsieve.tables import SCHEMAS, write_table
@@ -27,6 +28,8 @@ def select_hits(
     committee_structures: pd.DataFrame,
     labelled_values: pd.DataFrame,
     confirm: Confirm,
+    labels_level: TbliteLevel | PyscfLevel,
+    confirm_level: TbliteLevel | PyscfLevel,
     objective: Section,
     seed: int,
     round_number: int,
@@ -44,6 +47,8 @@ def select_hits(
         predictions: of the last round, all shards.
         built_structures, committee_structures: relaxed ``structures`` of all shards.
         labelled_values: (candidate_id, value) at the label level, built minima.
+        labels_level, confirm_level: that will label them; ``predicted_cost_s`` is the cost model's
+            default for both together, which never depends on what is in a label store.
     """
     ranked = best_estimates(predictions, labelled_values, objective)
     ranked = ranked.loc[ranked["candidate_id"].isin(_accepted(candidates)["candidate_id"])]
@@ -72,8 +77,23 @@ def select_hits(
     )
     rows = rows.sort_values(["place", "geometry", "role"], ascending=[True, False, True])
     rows = rows.drop_duplicates("structure_id")
+    rows["predicted_cost_s"] = _predicted_costs_s(rows, labels_level, confirm_level)
     for name, path in (("selection", selection_out), ("structures", structures_out)):
         write_table(rows.reindex(columns=SCHEMAS[name].names), name, path, campaign)
+
+
+def _predicted_costs_s(
+    hits: pd.DataFrame,
+    labels_level: TbliteLevel | PyscfLevel,
+    confirm_level: TbliteLevel | PyscfLevel,
+) -> np.ndarray:
+    """(rows,) core-seconds of each hit at the levels that label it."""
+    model = CostModel()
+    seconds = model.predicted_costs_s(hits, labels_level)
+    if confirm_level != labels_level:
+        confirmed = hits["geometry"].eq(COMMITTEE_MINIMUM).to_numpy()
+        seconds = seconds + confirmed * model.predicted_costs_s(hits, confirm_level)
+    return seconds
 
 
 def structures_at_level(

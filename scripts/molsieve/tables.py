@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from molsieve import __version__
+from molsieve.jobs.attempts import Superseded, check_publication
 
 SCHEMA_VERSION = 1
 ROW_GROUP_ROWS = 20_000
@@ -383,6 +384,11 @@ class atomic_path:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        try:
+            check_publication(self.path)
+        except Superseded:
+            self.temporary.unlink()
+            raise
         os.replace(self.temporary, self.path)
         folder = os.open(self.path.parent, os.O_RDONLY)
         try:

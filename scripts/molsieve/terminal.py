@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TextIO
 
 import rich.box
 import rich.console
 import rich.markup
 import rich.table
+
+CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+"""Cursor home, screen and scroll-back cleared."""
 
 
 @dataclass
@@ -46,3 +52,23 @@ def render(tables: list[Table], terminal: bool, width: int = 100) -> str:
 
 def _is_number(text: str) -> bool:
     return text in ("", "–") or text[0] in "0123456789-−<"
+
+
+def watch(text: Callable[[], str], seconds: float, stream: TextIO) -> str:
+    """Write ``text()`` every ``seconds`` s until Ctrl-C; on a terminal each over the one before.
+
+    Returns:
+        "" when it was interrupted, or nobody reads any more.
+    """
+    try:
+        while True:
+            shown = text()
+            head = CLEAR if stream.isatty() else ""
+            now = time.strftime("%H:%M:%S")
+            print(f"{head}{shown}\n\n  {now}, again in {seconds:g} s (Ctrl-C ends)", file=stream)
+            stream.flush()
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        return ""
+    except BrokenPipeError:
+        return ""

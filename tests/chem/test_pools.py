@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import time
 
 import pytest
@@ -20,9 +21,25 @@ def test_a_hanging_a_dying_and_a_raising_item_cost_only_themselves():
         3.0,
     ]
     died, slept = [*guarded_map(os._exit, [3], 1, 60.0), *guarded_map(time.sleep, [0.0], 1, 60.0)]
-    assert died.kind == "worker_died" and slept is None
+    assert died.kind == "worker_died" and "twice" in died.message and slept is None
     quick, hung = guarded_map(time.sleep, [0.0, 60.0], 1, 3.0)
     assert quick is None and hung == Failure("timeout", "stopped after 3 s")
+
+
+def dies_the_first_time(marks):
+    """As if the kernel, short of memory, had chosen this worker."""
+    try:
+        (marks / "seen").touch(exist_ok=False)
+    except FileExistsError:
+        return len(list(marks.iterdir()))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_killed_once_is_repeated_at_the_end(tmp_path):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    assert guarded_map(dies_the_first_time, folders, 2, 60.0) == [1, 1]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -88,3 +88,16 @@ def test_grids_too_large_to_keep_give_the_same(monkeypatch):
     assert not fresh_integration._kept
     assert fresh[1] == kept[1]
     np.testing.assert_array_equal(fresh[2], kept[2])
+
+
+def test_grids_are_kept_only_while_memory_is_left(monkeypatch):
+    mol = pyscf.gto.M(atom="O 0 0 0; H 0 0.8 0.6; H 0 -0.8 0.6", basis="def2-svp", verbose=0)
+    grids = gen_grid.Grids(mol)
+    grids.level = 1
+    grids.build()
+    density = pyscf.dft.RKS(mol).get_init_guess()
+    for max_memory_mb, kept in ((100_000, 1), (1, 0)):
+        mol.max_memory = max_memory_mb
+        integration = DenseNumInt()
+        integration.nr_rks(mol, grids, "PBE", density)
+        assert len(integration._kept) == kept

@@ -10,6 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from molsieve import units
 from molsieve.engines import CalculationError, compute_label, open_engine
+from molsieve.engines import pyscf as pyscf_engine
+from molsieve.engines.base import EngineUnavailable
+from molsieve.engines.pyscf import molecule as molecule_of
 from tests.engines.geometries import dft, slope, system
 
 
@@ -170,9 +173,19 @@ def test_impossible_structures_are_typed(atoms, settings, words):
     assert caught.value.kind == "bad_input"
 
 
+def test_memory_limit_is_the_one_that_holds_now_and_changes_no_number(monkeypatch):
+    free = compute_label(system("H2O"), dft())
+    monkeypatch.setenv("PYSCF_MAX_MEMORY", "321")
+    assert molecule_of(system("H2O"), 0, 1, "def2-SVP").max_memory == 321
+    tight = compute_label(system("H2O"), dft())
+    assert tight.energy_ev == pytest.approx(free.energy_ev, abs=1e-8)
+    monkeypatch.delenv("PYSCF_MAX_MEMORY")
+    assert molecule_of(system("H2O"), 0, 1, "def2-SVP").max_memory > 321
+
+
 @pytest.mark.skipif(importlib.util.find_spec("gpu4pyscf") is not None, reason="it is installed")
 def test_a_gpu_level_without_gpu4pyscf_says_what_is_missing():
-    with pytest.raises(CalculationError, match="gpu4pyscf"):
+    with pytest.raises(EngineUnavailable, match="gpu4pyscf"):
         compute_label(system("H2O"), dft(device="gpu"))
 
 
@@ -223,3 +236,33 @@ def test_ammonia_inversion_barrier():
     barrier = (top.energy_ev - bottom.energy_ev) / units.EV_PER_KCAL_PER_MOL
     assert barrier == pytest.approx(6.40, abs=0.1)  # computed at this level for REFERENCES.md
     assert barrier == pytest.approx(5.8, abs=1.5)  # measured
+
+
+def gpu_error(base, module, name="CUDARuntimeError"):
+    """A class as cupy has them (there is no GPU here)."""
+    return type(name, (base,), {"__module__": module})
+
+
+@pytest.mark.parametrize(
+    "error, becomes",
+    [
+        (gpu_error(RuntimeError, "cupy_backends.cuda.api.runtime")("illegal address"), "gpu"),
+        (gpu_error(Exception, "cupy.cuda.compiler", "CompileException")("nvrtc"), "gpu"),
+        (gpu_error(MemoryError, "cupy.cuda.memory", "OutOfMemoryError")("allocating"), "memory"),
+        (
+            gpu_error(RuntimeError, "cupy_backends.cuda.api.runtime")(
+                "cudaErrorMemoryAllocation: out of memory"
+            ),
+            "memory",
+        ),
+        (RuntimeError("the structure's own"), "structure"),
+    ],
+)
+def test_a_gpu_that_fails_condemns_no_structure(monkeypatch, error, becomes):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(pyscf_engine, "converge", fails)
+    expected = {"gpu": EngineUnavailable, "memory": MemoryError, "structure": CalculationError}
+    with pytest.raises(expected[becomes], match=type(error).__name__):
+        compute_label(system("H2O"), dft())

@@ -5,7 +5,9 @@ Importable by name in spawned workers. Each start is a line of the file ``MOLSIE
 
 import errno
 import os
+import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -64,6 +66,15 @@ def fluorine_kills_the_worker(atoms, level):
     return compute_label(atoms, level)
 
 
+def all_die_together_but_water_lives_alone(atoms, level):
+    """The worker dies at every first try, and at the second if there is fluorine."""
+    repeated = identity(atoms) in starts()
+    note_start(atoms)
+    if not repeated or 9 in atoms.numbers:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return compute_label(atoms, level)
+
+
 def fluorine_takes_for_ever(atoms, level):
     """Structures that hold fluorine do not end."""
     if 9 in atoms.numbers:
@@ -86,3 +97,66 @@ def all_ways_to_fail(atoms, level):
     if 17 in atoms.numbers:
         label.forces_ev_per_angstrom[0, 0] = float("nan")
     return label
+
+
+def counted_for(seconds):
+    """GFN2-xTB, its start noted, that takes so long (a sleep that a signal does not end)."""
+
+    def compute(atoms, level):
+        note_start(atoms)
+        ends_at = time.monotonic() + seconds
+        while time.monotonic() < ends_at:
+            time.sleep(0.02)
+        return compute_label(atoms, level)
+
+    return compute
+
+
+def counted_for_two_seconds(atoms, level):
+    """As ``counted``, longer than a job takes to hear of a signal."""
+    return counted_for(2.0)(atoms, level)
+
+
+def counted_for_half_a_second(atoms, level):
+    """As ``counted``; forty of them outlast a short job."""
+    return counted_for(0.5)(atoms, level)
+
+
+def counted_for_an_hour(atoms, level):
+    """As ``counted``, longer than any job of a test."""
+    return counted_for(3600.0)(atoms, level)
+
+
+def fluorine_wants_more_memory(atoms, level):
+    """Molecules with fluorine fail for lack of memory while they share it; starts are noted."""
+    note_start(atoms)
+    if 9 in atoms.numbers and float(os.environ["PYSCF_MAX_MEMORY"]) < 3000:
+        raise MemoryError("cannot allocate 2 GB")
+    return compute_label(atoms, level)
+
+
+def nothing_is_enough_memory(atoms, level):
+    """Every calculation fails for lack of memory; starts are noted."""
+    note_start(atoms)
+    raise MemoryError("cannot allocate 2 TB")
+
+
+def engine_is_missing(atoms, level):
+    """This node lacks the program."""
+    import no_such_engine  # noqa: F401
+
+
+def file_system_does_not_answer(atoms, level):
+    """A scratch on the network whose server is gone."""
+    raise OSError(errno.ETIMEDOUT, "Connection timed out")
+
+
+def scratch_is_removed(atoms, level):
+    """Somebody cleans the node's scratch while the engine writes to it."""
+    shutil.rmtree(Path(tempfile.gettempdir()).parent)
+    (Path(tempfile.gettempdir()) / "integrals.h5").write_bytes(b"")
+
+
+def library_hides_a_full_disk(atoms, level):
+    """HDF5 tells of a full disk without its number."""
+    raise RuntimeError("Can't write data (error message = 'No space left on device')")

@@ -1,6 +1,7 @@
 """A label job as its own process, for the tests that kill it.
 
-Arguments: structures, store, receipt, workers, name of a function of ``computations``.
+Arguments: structures, store, receipt, workers, name of a function of ``computations``,
+perhaps the time limit of a calculation (s).
 """
 
 import sys
@@ -9,11 +10,11 @@ import computations
 
 from molsieve import tables
 from molsieve.campaign import Run
-from molsieve.labelling import Unfinished, label_structures
+from molsieve.labelling import LabelStoreError, Unfinished, label_structures
 from molsieve.levels import TbliteLevel
 
 if __name__ == "__main__":
-    structures, store, receipt, workers, compute = sys.argv[1:]
+    structures, store, receipt, workers, compute, *limit_s = sys.argv[1:]
     try:
         label_structures(
             tables.read_table(structures, "structures"),
@@ -21,9 +22,9 @@ if __name__ == "__main__":
             store,
             receipt,
             workers=int(workers),
-            run=Run(),
+            run=Run(calculation_time_limit_s=limit_s[0]) if limit_s else Run(),
             job="killed job",
             compute=getattr(computations, compute),
         )
-    except Unfinished as unfinished:
-        sys.exit(str(unfinished))
+    except (LabelStoreError, Unfinished) as mendable:
+        sys.exit(str(mendable))

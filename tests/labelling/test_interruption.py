@@ -1,5 +1,6 @@
 """Killing label jobs: nothing journaled is lost, nothing journaled is computed again."""
 
+import os
 import random
 import signal
 import subprocess
@@ -21,13 +22,13 @@ SCRIPT = Path(__file__).with_name("run_label_job.py")
 
 @pytest.fixture
 def job(tmp_path, small_molecules, starts_file):
-    """(n_structures, compute) -> a function that starts that job as a process of its own."""
+    """(n_structures, compute, limit) -> a function that starts that job as a process of its own."""
 
-    def prepare(n, compute):
+    def prepare(n, compute, *limit_s):
         structures = tmp_path / "structures.parquet"
         tables.write_table(small_molecules(n), "structures", structures)
         store, receipt = tmp_path / "store", tmp_path / "receipt.parquet"
-        arguments = [structures, store, receipt, WORKERS, compute]
+        arguments = [structures, store, receipt, WORKERS, compute, *limit_s]
         return lambda: subprocess.Popen(
             [sys.executable, str(SCRIPT), *map(str, arguments)],
             stderr=subprocess.PIPE,
@@ -102,6 +103,52 @@ def test_sigterm_to_the_whole_job_leaves_no_failed_rows(job, stored, tmp_path, l
     assert start().wait() == 0
     attempts = read_attempts(tmp_path / "store", level_name)
     assert len(attempts) == 40 and set(attempts["status"]) == {"ok"}
+
+
+def test_calculation_that_ends_inside_the_grace_is_journaled(job, stored):
+    process = job(6, "counted_for_two_seconds")()
+    wait_for_starts(2, process)
+    for pid in [process.pid, *children_of(process.pid)]:
+        os.kill(pid, signal.SIGTERM)
+    assert "structures have no label yet" in process.communicate(timeout=60)[1]
+    assert stored() == set(computations.starts()) and 2 <= len(stored()) < 6
+
+
+def test_second_sigterm_stops_at_once_and_leaves_no_process(job, stored, folder):
+    process = job(4, "counted_for_an_hour")()
+    wait_for_starts(2, process)
+    children = children_of(process.pid)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1.0)
+    assert process.poll() is None  # inside run.grace_s
+    process.send_signal(signal.SIGTERM)
+    assert "4 of 4 structures" in process.communicate(timeout=15)[1]
+    assert stored() == set() and not any(is_running(pid) for pid in children)
+
+
+def test_suspended_job_condemns_no_structure(job, tmp_path, level_name):
+    process = job(4, "counted_for_two_seconds", 6.0)()
+    wait_for_starts(2, process)
+    everyone = [process.pid, *children_of(process.pid)]
+    for number, pause_s in ((signal.SIGSTOP, 8.0), (signal.SIGCONT, 0.0)):
+        for pid in everyone:
+            os.kill(pid, number)
+        time.sleep(pause_s)
+    assert "stood still" in process.communicate(timeout=90)[1]
+    assert process.returncode == 0
+    attempts = read_attempts(tmp_path / "store", level_name)
+    assert len(attempts) == 4 and set(attempts["status"]) == {"ok"}
+
+
+def children_of(pid):
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def test_two_jobs_at_once_compute_each_structure_once(job, stored, tmp_path, level_name):

@@ -1,14 +1,16 @@
+import os
 import threading
+import time
 
 import pandas as pd
 import pytest
 
 from molsieve import tables
+from molsieve.jobs.leases import Lease
 from molsieve.labelling import read_labels, store_counts
 from molsieve.labelling.compaction import compact_dead_jobs, compact_job, merge_fragments
 from molsieve.labelling.journal import Journal, encode
 from molsieve.labelling.store import KnownStructures, new_attempt_id, read_attempts, rows_frame
-from molsieve.leases import Lease
 
 
 def labels(folder, ids=None):
@@ -187,3 +189,30 @@ def test_known_structures_follow_journals_and_fragments(folder, label_row):
     growing.append(label_row("b"))
     fragment(folder, "f", label_row("c"))
     assert known.refresh() == {"a", "b", "c"}
+
+
+def test_empty_journals_tell_nothing_and_are_removed_with_their_job(folder):
+    empty = Journal(folder.journals / "dead.1.jsonl")
+    empty.open()
+    assert empty.path.stat().st_size == 0
+    assert KnownStructures(folder).refresh() == set()
+    assert labels(folder).empty
+    assert compact_dead_jobs(folder) == 0
+    assert list(folder.journals.iterdir()) == [] and folder.fragment_paths() == []
+    empty.close()
+
+
+def test_a_job_that_was_alive_a_moment_ago_is_not_probed(folder, label_row):
+    Journal(folder.journals / "dead.1.jsonl").append(label_row("a"))
+    lease = folder.job_lease_path("dead")
+    lease.write_text("{half a")
+    os.utime(lease, (time.time() - 200,) * 2)
+    assert compact_dead_jobs(folder, silent_for_s=300.0) == 0 and lease.exists()
+    assert compact_dead_jobs(folder, silent_for_s=60.0) == 1 and not lease.exists()
+
+
+def test_listings_are_refreshed_by_a_change_of_the_folders(folder):
+    before = folder.journals.stat().st_ctime_ns
+    time.sleep(0.02)
+    folder.refresh_listings()
+    assert folder.journals.stat().st_ctime_ns > before

@@ -10,8 +10,10 @@ from molsieve.potential.model import (
     PaiNN,
     energies_and_forces,
     schnetpack_inputs,
+    torch_device,
 )
 from molsieve.potential.schnetpack_import import blocks
+from molsieve.section import CampaignError
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +170,19 @@ def test_neutral_singlets_do_not_feel_the_embedding():
 def test_spin_enters_as_unpaired_electrons():
     inputs = schnetpack_inputs(graph_of([rattled("O2", multiplicity=3), rattled("H2O")]))
     assert inputs["unpaired_electrons"].tolist() == [2.0, 0.0]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine with a GPU")
+def test_auto_is_the_cpu_without_a_gpu_and_says_so_while_gpu_is_strict(capsys):
+    assert torch_device("auto") == "cpu"
+    assert "sees no GPU" in capsys.readouterr().out
+    assert torch_device("cpu") == "cpu"
+    assert not capsys.readouterr().out
+    with pytest.raises(CampaignError, match="sees no GPU"):
+        torch_device("gpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a machine without a GPU")
+def test_auto_is_the_gpu_where_there_is_one(capsys):
+    assert torch_device("auto") == torch_device("gpu") == "cuda"
+    assert not capsys.readouterr().out

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Workspace:
-    """A working directory with a campaign file in it."""
+    """A working directory with a campaign file in it, and the profile that it runs through."""
 
     folder: Path
+    profile: str = "local"
+    options: tuple[str, ...] = ("--cores", "2")
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -53,9 +56,8 @@ class Workspace:
             "--snakefile",
             str(REPOSITORY / "Snakefile"),
             "--workflow-profile",
-            str(REPOSITORY / "profiles" / "local"),
-            "--cores",
-            "2",
+            str(REPOSITORY / "profiles" / self.profile),
+            *self.options,
             *arguments,
             "--configfile",
             "campaign.yaml",
@@ -65,7 +67,7 @@ class Workspace:
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
-            env=environment(),
+            env=environment() | self.variables,
             capture_output=True,
             text=True,
             timeout=1500,
@@ -87,7 +89,7 @@ class Workspace:
     def kill_while_labelling(self) -> int:
         """As :meth:`kill_after`, as soon as a new journal holds its first record."""
         known = self.journals()
-        process = self._start()
+        process = self.start()
         while process.poll() is None:
             if self.journals() - known:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -101,7 +103,7 @@ class Workspace:
 
         Returns the process group, 0 if the campaign ended before.
         """
-        process = self._start()
+        process = self.start()
         try:
             process.wait(seconds)
             return 0
@@ -113,11 +115,12 @@ class Workspace:
             process.wait()
             return process.pid
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
+        """The campaign, started as a process group of its own."""
         return subprocess.Popen(
             self.command(),
             cwd=self.folder,
-            env=environment(),
+            env=environment() | self.variables,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -137,11 +140,12 @@ def environment() -> dict[str, str]:
     return {**os.environ, **threads, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def workspace(folder: Path) -> Workspace:
+def workspace(folder: Path, **settings: Any) -> Workspace:
+    """A folder with a copy of the smallest campaign; ``settings`` are fields of Workspace."""
     folder.mkdir(parents=True, exist_ok=True)
     source = Path(__file__).with_name("campaign.yaml")
     (folder / "campaign.yaml").write_text(source.read_text())
-    return Workspace(folder)
+    return Workspace(folder, **settings)
 
 
 @pytest.fixture

@@ -26,11 +26,13 @@ rule select_batch:
         structures="<results>/rounds/{round}/structures.parquet",
     log:
         "<logs>/select_batch/{round}.log",
+    retries: QUICK_RETRIES
+    localrule: QUICK
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=table_memory,
+        runtime=table_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,
@@ -57,10 +59,11 @@ rule attack_structures:
         "<logs>/attack_structures/{round}.log",
     conda:
         "../../envs/ml.yaml"
-    threads: 8
+    threads: attack_cores
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=attack_memory,
+        runtime=attack_runtime,
+        gpu=committee_gpus,
     params:
         campaign=campaign.campaign,
         attack=without(leaves("acquisition", "attack"), "share"),
@@ -99,11 +102,13 @@ checkpoint assess_round:
         metrics="<results>/rounds/{round}/metrics.parquet",
     log:
         "<logs>/assess_round/{round}.log",
+    retries: QUICK_RETRIES
+    localrule: QUICK
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=table_memory,
+        runtime=table_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,

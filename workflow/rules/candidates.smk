@@ -15,10 +15,10 @@ rule enumerate_candidates:
         "<logs>/enumerate_candidates.log",
     conda:
         "../../envs/chem.yaml"
-    threads: 8
+    threads: screening_cores
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=screening_memory,
+        runtime=screening_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,

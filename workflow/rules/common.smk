@@ -11,6 +11,8 @@ sys.path.insert(0, str(pathlib.Path(workflow.basedir) / "scripts"))
 from molsieve.acquisition.stopping import verdict
 from molsieve.levels import level_id
 from molsieve.loading import load_mapping, read_yaml
+from molsieve.prediction_shards import candidate_shards_read
+from molsieve.retries.orders import orders_in_force
 from molsieve.section import CampaignError
 
 # One thread a process unless told otherwise: parallelism comes from jobs and workers, and xTB with
@@ -27,13 +29,26 @@ try:
         from molsieve.checks import check_campaign
 
         check_campaign(campaign, pathlib.Path.cwd())
+    retry_orders = orders_in_force(
+        campaign, pathlib.Path(f"results/{campaign.campaign}"), workflow.is_main_process
+    )
 except CampaignError as error:
     # One screen for the campaign's author; SystemExit keeps Snakemake from adding a traceback.
     print(f"\nThis campaign cannot run.\n\n{error}\n", file=sys.stderr)
     sys.exit(2)
 
+# A job of a controller that another one has replaced ends here, before Snakemake deletes the outputs
+# that its successor may have written.
+if not workflow.is_main_process:
+    from molsieve.jobs.attempts import overtaken
+
+    if reason := overtaken(pathlib.Path(f"results/{campaign.campaign}")):
+        print(f"\n{reason}\n", file=sys.stderr)
+        sys.exit(3)
+
 
 wildcard_constraints:
+    order=r"\d+",
     round=r"\d+",
     shard=r"\d+",
     member=r"\d+",
@@ -128,6 +143,25 @@ def of_previous_round(wildcards, pattern):
     return [] if previous < 0 else pattern.format(round=previous)
 
 
+def of_candidate_shards(wildcards, pattern):
+    """A file of each candidate shard that a prediction job reads."""
+    shards, candidate_shards = campaign.prediction.shards, campaign.candidates.shards
+    read = candidate_shards_read(int(wildcards.shard), shards, candidate_shards)
+    return [pattern.format(shard=shard) for shard in read]
+
+
+def predicted_candidates(wildcards):
+    return of_candidate_shards(wildcards, "<results>/candidates/{shard}.parquet")
+
+
+def predicted_species(wildcards):
+    return of_candidate_shards(wildcards, "<results>/structures/{shard}/species.parquet")
+
+
+def predicted_structures(wildcards):
+    return of_candidate_shards(wildcards, "<results>/structures/{shard}/structures.parquet")
+
+
 def previous_predictions(wildcards):
     return [
         of_previous_round(
@@ -203,7 +237,8 @@ def used_levels():
 def all_receipts(wildcards):
     """Receipts of every label job up to a round: references, rounds, hits."""
     references = [f"<results>/references/{level}/receipt.parquet" for level in used_levels()]
-    return [*references, *receipts_so_far(wildcards), *hit_receipts(wildcards)]
+    rounds = [*receipts_so_far(wildcards), *retries_before_dataset(wildcards)]
+    return [*references, *rounds, *hit_receipts(wildcards)]
 
 
 def hit_receipts(wildcards):
@@ -217,8 +252,10 @@ def hit_receipts(wildcards):
 
 def take_campaign():
     """Hold the campaign's lease while this controller lives; a second controller is refused."""
-    from molsieve.controller import take
+    from molsieve.jobs.controller import take
+    from molsieve.jobs.scheduler_outages import outlast_outages
 
+    outlast_outages()
     try:
         take(campaign, pathlib.Path(f"results/{campaign.campaign}"))
     except CampaignError as error:
@@ -228,7 +265,7 @@ def take_campaign():
 
 def answer():
     """Where the ranking and the page are, and the first rows."""
-    from molsieve.controller import answer, give_back
+    from molsieve.jobs.controller import answer, give_back
 
     give_back()
     return answer(campaign, ROUNDS)
@@ -236,7 +273,7 @@ def answer():
 
 def what_now():
     """What a person needs to know after a failure."""
-    from molsieve.controller import give_back
+    from molsieve.jobs.controller import give_back
 
     give_back()
     return (

@@ -1,6 +1,7 @@
 # Purpose: quantum chemistry. A label job packs many calculations; its output is only a receipt,
 #   the labels themselves are in the label store, journaled one by one.
-# Inputs: <results>/rounds/{round}/{selection,structures}.parquet, <results>/references/*.parquet
+# Inputs: <results>/rounds/{round}/{selection,structures}.parquet, <results>/references/*.parquet,
+#   <results>/retries/{order}/* of `molsieve retry`
 # Outputs: receipts, <results>/rounds/{round}/dataset/*.parquet, <results>/references/{level}/*
 
 
@@ -8,16 +9,18 @@ rule label_references:
     """Label the measured systems at a level."""
     input:
         structures="<results>/references/structures.parquet",
+        retries=retries_of_references,
     output:
         receipt="<results>/references/{level}/receipt.parquet",
     log:
         "<logs>/label_references/{level}.log",
     conda:
         "../../envs/dft.yaml"
-    threads: 8
+    threads: label_cores
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=label_memory,
+        runtime=label_runtime,
+        gpu=label_gpus,
     params:
         campaign=campaign.campaign,
         level=level_of,
@@ -37,6 +40,8 @@ rule calibrate_level:
         calibration="<results>/references/{level}/calibration.json",
     log:
         "<logs>/calibrate_level/{level}.log",
+    retries: 0
+    localrule: True
     conda:
         "../../envs/chem.yaml"
     resources:
@@ -61,10 +66,11 @@ rule label_batch:
         "<logs>/label_batch/{round}_{shard}.log",
     conda:
         "../../envs/dft.yaml"
-    threads: 8
+    threads: label_cores
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=label_memory,
+        runtime=label_runtime,
+        gpu=label_gpus,
     params:
         campaign=campaign.campaign,
         level=level_leaves(campaign.labels.level),
@@ -73,23 +79,48 @@ rule label_batch:
         "../../scripts/label_batch.py"
 
 
+rule retry_labels:
+    """Repeat failed calculations as ordered by `molsieve retry`, in a worker pool."""
+    input:
+        order="<results>/retries/{order}/order.json",
+        structures="<results>/retries/{order}/structures.parquet",
+    output:
+        receipt="<results>/retries/{order}/receipts/{shard}.parquet",
+    log:
+        "<logs>/retry_labels/{order}_{shard}.log",
+    conda:
+        "../../envs/dft.yaml"
+    threads: label_cores
+    resources:
+        mem_mb=label_memory,
+        runtime=label_runtime,
+        gpu=label_gpus,
+    params:
+        campaign=campaign.campaign,
+    script:
+        "../../scripts/retry_labels.py"
+
+
 rule collect_labels:
     """Freeze the dataset that trains, calibrates and tests this round."""
     input:
         selections=selections_so_far,
         structures=selected_structures_so_far,
         receipts=receipts_so_far,
+        retries=retries_before_dataset,
     output:
         dataset="<results>/rounds/{round}/dataset/dataset.parquet",
         structures="<results>/rounds/{round}/dataset/structures.parquet",
         labels="<results>/rounds/{round}/dataset/labels.parquet",
     log:
         "<logs>/collect_labels/{round}.log",
+    retries: QUICK_RETRIES
+    localrule: QUICK
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=collecting_memory,
+        runtime=collecting_runtime,
     params:
         campaign=campaign.campaign,
         level=level_leaves(campaign.labels.level),

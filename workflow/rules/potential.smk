@@ -20,8 +20,9 @@ rule train_member:
         "../../envs/ml.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=training_memory,
+        runtime=training_runtime,
+        gpu=committee_gpus,
     params:
         level=level_leaves(campaign.labels.level),
         potential=without(leaves("potential"), "members"),
@@ -53,10 +54,11 @@ rule evaluate_committee:
         "<logs>/evaluate_committee/{round}.log",
     conda:
         "../../envs/ml.yaml"
-    threads: 8
+    threads: evaluation_cores
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=evaluation_memory,
+        runtime=evaluation_runtime,
+        gpu=committee_gpus,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,
@@ -71,16 +73,9 @@ rule evaluate_committee:
 rule predict_candidates:
     """Relax one shard of the candidates with the committee and predict their objective."""
     input:
-        candidates=expand(
-            "<results>/candidates/{shard}.parquet", shard=range(campaign.candidates.shards)
-        ),
-        species=expand(
-            "<results>/structures/{shard}/species.parquet", shard=range(campaign.candidates.shards)
-        ),
-        structures=expand(
-            "<results>/structures/{shard}/structures.parquet",
-            shard=range(campaign.candidates.shards),
-        ),
+        candidates=predicted_candidates,
+        species=predicted_species,
+        structures=predicted_structures,
         members=expand(
             "<results>/rounds/{{round}}/committee/{member}/model.pt",
             member=range(campaign.potential.members),
@@ -94,14 +89,16 @@ rule predict_candidates:
         "<logs>/predict_candidates/{round}_{shard}.log",
     conda:
         "../../envs/ml.yaml"
-    threads: 8
+    threads: prediction_cores
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=prediction_memory,
+        runtime=prediction_runtime,
+        gpu=committee_gpus,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,
         prediction=leaves("prediction"),
+        candidate_shards=campaign.candidates.shards,
         objective=leaves("objective"),
         device=campaign.potential.device,
     script:

@@ -28,11 +28,13 @@ rule select_hits:
         structures="<results>/rounds/{round}/hits/structures.parquet",
     log:
         "<logs>/select_hits/{round}.log",
+    retries: QUICK_RETRIES
+    localrule: QUICK
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=table_memory,
+        runtime=table_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,
@@ -48,16 +50,18 @@ rule confirm_hits:
     input:
         selection="<results>/rounds/{round}/hits/selection.parquet",
         structures="<results>/rounds/{round}/hits/structures.parquet",
+        retries=retries_of_hits,
     output:
         receipt="<results>/rounds/{round}/hits/{level}/{shard}.parquet",
     log:
         "<logs>/confirm_hits/{round}_{level}_{shard}.log",
     conda:
         "../../envs/dft.yaml"
-    threads: 8
+    threads: label_cores
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=label_memory,
+        runtime=label_runtime,
+        gpu=label_gpus,
     params:
         campaign=campaign.campaign,
         level=level_of,
@@ -99,11 +103,13 @@ rule rank_candidates:
         ranking="<results>/rounds/{round}/ranking.parquet",
     log:
         "<logs>/rank_candidates/{round}.log",
+    retries: QUICK_RETRIES
+    localrule: QUICK
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=table_memory,
+        runtime=table_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,

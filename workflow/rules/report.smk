@@ -39,11 +39,13 @@ rule build_report:
         page="<results>/rounds/{round}/report.html",
     log:
         "<logs>/build_report/{round}.log",
+    retries: QUICK_RETRIES
+    localrule: QUICK
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=table_memory,
+        runtime=table_runtime,
     params:
         campaign=campaign.campaign,
         stop=leaves("stop"),

@@ -14,10 +14,10 @@ rule build_structures:
         "<logs>/build_structures/{shard}.log",
     conda:
         "../../envs/chem.yaml"
-    threads: 8
+    threads: building_cores
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=building_memory,
+        runtime=building_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,
@@ -36,10 +36,10 @@ rule build_references:
         "<logs>/build_references.log",
     conda:
         "../../envs/chem.yaml"
-    threads: 8
+    threads: building_cores
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=building_memory,
+        runtime=building_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,

@@ -57,17 +57,38 @@ def ordered_map(
 
 def guarded_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, time_limit_s: float
-) -> Iterator[Result | Failure]:
-    """``map`` over spawned workers, in order; an item that hangs, dies or raises costs itself."""
+) -> list[Result | Failure]:
+    """``map`` over spawned workers, in order; an item that hangs, dies or raises costs itself.
+
+    One whose worker died is repeated once, at the end, with nothing beside it: a kernel short of
+    memory kills without saying whose fault that is.
+    """
     one_thread_a_worker()
+    tasks = list(items)
+    outcomes = _outcomes(function, tasks, workers, time_limit_s)
+    died = [n for n, outcome in enumerate(outcomes) if _is_death(outcome)]
+    if died:
+        again = _outcomes(function, [tasks[n] for n in died], 1, time_limit_s)
+        for n, outcome in zip(died, again, strict=True):
+            outcomes[n] = outcome
+    return outcomes
+
+
+def _outcomes(
+    function: Callable[[Item], Result], tasks: list[Item], workers: int, time_limit_s: float
+) -> list[Result | Failure]:
     context = multiprocessing.get_context("spawn")
     with ProcessPool(max_workers=workers, context=context) as pool:
-        futures = [pool.schedule(function, args=[item], timeout=time_limit_s) for item in items]
+        futures = [pool.schedule(function, args=[task], timeout=time_limit_s) for task in tasks]
         try:
-            yield from (_result_or_failure(future, time_limit_s) for future in futures)
+            return [_result_or_failure(future, time_limit_s) for future in futures]
         except BaseException:
             pool.stop()  # or leaving the pool would first finish everything that is queued
             raise
+
+
+def _is_death(outcome: object) -> bool:
+    return isinstance(outcome, Failure) and outcome.kind == "worker_died"
 
 
 def _result_or_failure(future: ProcessFuture, time_limit_s: float) -> Any:
@@ -76,6 +97,6 @@ def _result_or_failure(future: ProcessFuture, time_limit_s: float) -> Any:
     except TimeoutError:
         return Failure("timeout", f"stopped after {time_limit_s:g} s")
     except ProcessExpired as error:
-        return Failure("worker_died", f"the worker died with exit code {error.exitcode}")
+        return Failure("worker_died", f"its worker died twice, exit code {error.exitcode}")
     except Exception as error:
         return Failure("engine_error", f"{type(error).__name__}: {error}")

@@ -35,6 +35,10 @@ class CalculationError(Exception):
         return f"{self.kind}: {self.message}"
 
 
+class EngineUnavailable(Exception):
+    """This machine lacks the program or the device behind a level: no word on a structure."""
+
+
 @dataclass(frozen=True)
 class Label:
     """The result of one calculation of N atoms.

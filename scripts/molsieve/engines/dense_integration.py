@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from pyscf import lib
 from pyscf.dft import numint
 
 BLOCK_POINTS = 1008
@@ -22,6 +23,8 @@ BLOCK_POINTS = 1008
 
 CACHE_BYTES = 1e9
 """Basis values on a grid are kept between SCF cycles up to this size."""
+CACHE_SHARE = 0.4
+"""And up to this share of the memory that PySCF may still use."""
 
 SECOND = ((4, 5, 6), (5, 7, 8), (6, 8, 9))
 """Rows of the second derivatives ∂x∂y among PySCF's ten."""
@@ -92,11 +95,16 @@ class DenseNumInt(numint.NumInt):  # type: ignore[misc]
         """:func:`basis_blocks`, from memory after the first pass where they fit."""
         key = (id(mol), id(grids.coords), derivative)
         rows = 1 if derivative == 0 else 4
-        if key not in self._kept and grids.weights.size * mol.nao * rows * 8 <= CACHE_BYTES:
+        if key not in self._kept and grids.weights.size * mol.nao * rows * 8 <= _cache_bytes(mol):
             self._kept[key] = (grids.coords, list(basis_blocks(mol, grids, derivative)))
         if key in self._kept:
             return iter(self._kept[key][1])
         return basis_blocks(mol, grids, derivative)
+
+
+def _cache_bytes(mol: Any) -> float:
+    left_mb = mol.max_memory - lib.current_memory()[0]
+    return min(CACHE_BYTES, max(0.0, CACHE_SHARE * 1e6 * left_mb))
 
 
 def basis_blocks(mol: Any, grids: Any, derivative: int) -> Iterator[Block]:

@@ -7,6 +7,7 @@ differ from the energy's own slope by some meV/Å, which vanishes with the grid.
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
@@ -14,12 +15,14 @@ import ase
 import numpy as np
 import pyscf.dft
 import pyscf.gto
+import pyscf.lib
 from pyscf.gto.basis import load_ecp
 from pyscf.lib.exceptions import BasisNotFoundError
 
 from molsieve import units
 from molsieve.engines.base import (
     CalculationError,
+    EngineUnavailable,
     Label,
     charge_and_multiplicity,
     frontier_orbitals,
@@ -28,6 +31,10 @@ from molsieve.engines.dense_integration import DenseNumInt
 from molsieve.engines.pyscf_gradient import nuclear_gradient
 from molsieve.engines.scf_ladder import converge
 from molsieve.levels import PyscfLevel
+
+NUMERICAL_ERRORS = (RuntimeError, ValueError, KeyError, np.linalg.LinAlgError)
+GPU_MEMORY = ("out of memory", "outofmemory", "memoryallocation", "alloc_failed")
+"""As the parts of CUDA say it, in small letters."""
 
 
 class PyscfEngine:
@@ -43,6 +50,8 @@ class PyscfEngine:
 
         Raises:
             CalculationError: see :class:`molsieve.engines.base.Engine`.
+            EngineUnavailable: the GPU failed.
+            MemoryError: the GPU's memory is too small.
         """
         charge, multiplicity = charge_and_multiplicity(atoms)
         if atoms.pbc.any():
@@ -53,7 +62,10 @@ class PyscfEngine:
         try:
             step = converge(mf, guess)
             label = _label(mf, self.level, step)
-        except (RuntimeError, ValueError, KeyError, np.linalg.LinAlgError) as error:
+        except Exception as error:
+            refuse_gpu_fault(error)
+            if not isinstance(error, NUMERICAL_ERRORS):
+                raise
             raise CalculationError("engine_error", f"{type(error).__name__}: {error}") from error
         self._system, self._density = system, mf.make_rdm1()
         return label
@@ -82,9 +94,18 @@ def molecule(atoms: ase.Atoms, charge: int, multiplicity: int, basis: str) -> py
                 verbose=0,
                 dump_input=False,
                 parse_arg=False,
+                max_memory=memory_limit_mb(),
             )
     except (BasisNotFoundError, KeyError) as error:
         raise CalculationError("bad_input", f"basis {basis!r}: {error}") from error
+
+
+def memory_limit_mb() -> float:
+    """Memory (MB) that this process may use: PYSCF_MAX_MEMORY as it stands now, else PySCF's own.
+
+    PySCF reads the variable when it is imported, before a worker may know its share.
+    """
+    return float(os.environ.get("PYSCF_MAX_MEMORY") or pyscf.lib.param.MAX_MEMORY)
 
 
 def has_core_potential(basis: str, symbol: str) -> bool:
@@ -99,7 +120,7 @@ def mean_field(mol: pyscf.gto.Mole, level: PyscfLevel) -> Any:
     """The level's Kohn-Sham object for ``mol``, not yet converged.
 
     Raises:
-        CalculationError: ``bad_input`` where ``device: gpu`` is asked of a machine without it.
+        EngineUnavailable: ``device: gpu`` is asked of a machine without it.
     """
     mf = pyscf.dft.RKS(mol) if mol.spin == 0 else pyscf.dft.UKS(mol)
     mf.xc = level.functional
@@ -131,16 +152,32 @@ def _on_gpu(mf: Any) -> Any:
     try:
         import gpu4pyscf  # noqa: F401
     except ImportError as error:
-        raise CalculationError(
-            "bad_input",
+        raise EngineUnavailable(
             "device: gpu needs gpu4pyscf and a CUDA device on the machine that labels "
-            f"(pip install gpu4pyscf-cuda12x, or set device: cpu); {error}",
+            f"(pip install gpu4pyscf-cuda12x, or set device: cpu); {error}"
         ) from error
     try:
         mf._numint = pyscf.dft.numint.NumInt()
         return mf.to_gpu()
     except Exception as error:  # cupy has its own zoo of errors for a missing driver or device
-        raise CalculationError("engine_error", f"no usable GPU: {error}") from error
+        raise EngineUnavailable(f"no usable GPU: {error}") from error
+
+
+def refuse_gpu_fault(error: Exception) -> None:
+    """Raise another error in place of one that tells of the GPU, not of the structure.
+
+    cupy, and cupy_backends under it, have their own classes for a device that failed or is lost.
+
+    Raises:
+        MemoryError: its memory is too small.
+        EngineUnavailable: anything else of cupy's.
+    """
+    if not type(error).__module__.startswith("cupy"):
+        return
+    message = f"{type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or any(word in message.lower() for word in GPU_MEMORY):
+        raise MemoryError(f"on the GPU, {message}") from error
+    raise EngineUnavailable(f"the GPU failed: {message}") from error
 
 
 def _label(mf: Any, level: PyscfLevel, step: int) -> Label:

@@ -14,6 +14,7 @@ import pandas as pd
 from molsieve import tables
 from molsieve.labelling.store import read_labels
 from molsieve.levels import PyscfLevel, TbliteLevel, level_id
+from molsieve.retries.orders import RECORD
 from molsieve.section import CampaignError
 
 SPLIT_PRECEDENCE = ["calibration", "test", "validation", "train"]
@@ -36,6 +37,7 @@ def collect_labels(
     structures_path: str | Path,
     labels_path: str | Path,
     campaign: str = "",
+    retries: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Write ``dataset``, ``structures`` and ``labels`` of all rounds so far, by ``structure_id``.
 
@@ -48,6 +50,8 @@ def collect_labels(
         receipts: of this round's label jobs (those of earlier rounds do no harm).
         round: this round; written into each dataset row.
         quorum: share of this round's structures that must have an ok label.
+        retries: numbers of the retry orders that it waited for, written beside the dataset so that
+            later ones leave it as it is.
 
     Returns:
         ``round``, ``selected``, ``labelled``, ``failed`` (by kind) of this round; ``dataset`` rows
@@ -68,6 +72,7 @@ def collect_labels(
     splits = split_groups(selected, rows["group"], validation_share, seed)
     dataset = _dataset(rows, round, level_id(level), splits)
     geometries = tables.read_table(structures, "structures").drop_duplicates("structure_id")
+    tables.write_json(sorted(retries), Path(dataset_path).with_name(RECORD))
     _write(dataset, geometries, ok_labels, (dataset_path, structures_path, labels_path), campaign)
     return {
         "round": round,
@@ -103,7 +108,7 @@ def check_quorum(wanted: int, failed: dict[str, int], quorum: float, round: int)
     raise CampaignError(
         f"round {round}: {labelled} of {wanted} structures have a label, labels.quorum = "
         f"{quorum:g} wants {needed}. Without a label: {kinds}. The label store keeps each error's "
-        "message; mend the level of theory or lower labels.quorum"
+        "message: repeat some with molsieve retry, mend the level of theory or lower labels.quorum"
     )
 
 

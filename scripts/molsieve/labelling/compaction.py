@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from molsieve import tables
+from molsieve.jobs.leases import Lease, clear_if_stale
 from molsieve.labelling.journal import SEALED_SUFFIX, SUFFIX, read_journal
 from molsieve.labelling.store import (
     ATTEMPT_KEY,
@@ -25,7 +27,6 @@ from molsieve.labelling.store import (
     new_attempt_id,
     rows_frame,
 )
-from molsieve.leases import Lease, clear_if_stale
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +63,19 @@ def compact_job(folder: LevelFolder, job: str, campaign: str = "") -> int:
     return len(records)
 
 
-def compact_dead_jobs(folder: LevelFolder) -> int:
-    """Compact the journals of jobs that ended without doing so; returns the rows found."""
+def compact_dead_jobs(folder: LevelFolder, silent_for_s: float = 0.0) -> int:
+    """Compact the journals of jobs that ended without doing so; returns the rows found.
+
+    Args:
+        silent_for_s: jobs that gave a sign of life this lately are not looked at: hundreds that
+            start together would ask each of the others.
+    """
     rows = 0
     for job in sorted({job_of(path) for path in folder.journal_paths() + folder.job_leases()}):
-        if clear_if_stale(folder.job_lease_path(job), CLAIM_STALE_AFTER_S):
+        lease = folder.job_lease_path(job)
+        if silent_for_s and _age_s(lease) < silent_for_s:
+            continue
+        if clear_if_stale(lease, CLAIM_STALE_AFTER_S):
             rows += compact_job(folder, job)
     return rows
 
@@ -120,6 +129,13 @@ def _sealed(path: Path) -> Path:
     with contextlib.suppress(FileNotFoundError):
         os.rename(path, sealed)
     return sealed
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def _size(path: Path) -> int:

@@ -16,60 +16,15 @@ import pandas as pd
 
 from molsieve.labelling.store import read_labels
 from molsieve.levels import Level, level_id
+from molsieve.prices import PowerLaw, default_law, valence_electrons
+
+__all__ = ["CostModel", "PowerLaw", "default_law", "fitted_law", "valence_electrons"]
 
 MIN_LABELS = 8
 """Fewer timings than this say less than the default."""
 MIN_LOG_SPREAD = 0.1
 """Standard deviation of log(electrons) below which timings fix the prefactor only."""
 EXPONENT_RANGE = (1.0, 4.5)
-
-OPTIMISER_STEPS = 20
-"""ASSUME: an optimised geometry costs this many energies with forces."""
-BASIS_FACTORS = {"qz": 40.0, "tz": 6.0}
-"""ASSUME: cost against a double-zeta basis, from the number of functions (about N^2.5)."""
-
-
-@dataclass(frozen=True)
-class PowerLaw:
-    """Seconds on one core = ``prefactor_s * electrons ** exponent``."""
-
-    prefactor_s: float
-    exponent: float
-
-    def __call__(self, electrons: float) -> float:
-        return float(self.prefactor_s * max(electrons, 1) ** self.exponent)
-
-
-def valence_electrons(numbers: Iterable[int]) -> int:
-    """Electrons outside noble-gas cores and filled d and f shells, summed over atoms."""
-    return sum(_valence(int(z)) for z in numbers)
-
-
-def _valence(number: int) -> int:
-    """Valence electrons of a neutral atom (main group: group number's last digit)."""
-    cores = [0, 2, 10, 18, 36, 54, 86]
-    filled = {28: (31, 36), 46: (49, 54), 68: (72, 80), 78: (81, 86)}
-    for core, (first, last) in filled.items():
-        if first <= number <= last:
-            return number - core
-    return number - max(core for core in cores if core < number)
-
-
-def default_law(level: Level) -> PowerLaw:
-    """Before there are timings: what two molecules of different size took.
-
-    GFN2-xTB: benzoquinone (40 electrons) 0.012 s, 35 atoms (about 110) 0.087 s. B3LYP/def2-SVP with
-    density fitting, grid 3, energy and gradient: benzoquinone 15 core-seconds, naphthoquinone (58)
-    49. A functional without exact exchange takes a third of that and is priced as B3LYP is (its
-    name alone does not tell).
-    """
-    if level.engine == "tblite":
-        law = PowerLaw(0.012 / 40**2.0, 2.0)
-    else:
-        zeta = next((f for name, f in BASIS_FACTORS.items() if name in level.basis.lower()), 1.0)
-        law = PowerLaw(zeta * 15.0 / 40**3.1, 3.1)
-    steps = OPTIMISER_STEPS if level.geometry == "optimised" else 1
-    return PowerLaw(steps * law.prefactor_s, law.exponent)
 
 
 def fitted_law(labels: pd.DataFrame, default: PowerLaw) -> PowerLaw:
@@ -115,6 +70,10 @@ class CostModel:
     def from_labels(cls, labels: Mapping[Level, pd.DataFrame]) -> CostModel:
         """Fitted to tables of the ``labels`` contract, one a level."""
         return cls({level_id(k): fitted_law(rows, default_law(k)) for k, rows in labels.items()})
+
+    def has_timings(self, level: Level) -> bool:
+        """Whether the prediction rests on labels of this level."""
+        return self.fitted.get(level_id(level), default_law(level)) != default_law(level)
 
     def predicted_cost_s(self, numbers: Iterable[int], level: Level) -> float:
         """Seconds on one core for atoms of these atomic ``numbers`` (N,) at ``level``."""

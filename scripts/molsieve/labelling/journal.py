@@ -40,12 +40,22 @@ class JournalContent:
 
 
 class Journal:
-    """The writing end. One writer only; the file is made at the first record."""
+    """The writing end. One writer only; the file is made by ``open()`` or the first record."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self._descriptor: int | None = None
         self._torn = False
+
+    def open(self) -> None:
+        """Make the file, unless it is open; an empty one tells its readers nothing."""
+        if self._descriptor is not None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._descriptor = os.open(self.path, flags, 0o644)
+        _sync_folder(self.path.parent)
+        self._torn = os.fstat(self._descriptor).st_size > 0
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write a record and return when it is on disk, in a file that readers find.
@@ -70,12 +80,8 @@ class Journal:
             self._descriptor = None
 
     def _write(self, line: bytes) -> None:
-        if self._descriptor is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            self._descriptor = os.open(self.path, flags, 0o644)
-            _sync_folder(self.path.parent)
-            self._torn = os.fstat(self._descriptor).st_size > 0
+        self.open()
+        assert self._descriptor is not None
         # After a write that stopped half-way the next record must not share its line.
         data = b"\n" + line if self._torn else line
         self._torn = True

@@ -26,8 +26,8 @@ import pandas as pd
 import pyarrow as pa
 
 from molsieve import tables
+from molsieve.jobs.leases import is_live
 from molsieve.labelling.journal import SEALED_SUFFIX, SUFFIX, read_journal
-from molsieve.leases import is_live
 from molsieve.levels import PyscfLevel, TbliteLevel, level_id, resolved_level
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,15 @@ class LevelFolder:
     def journal_paths(self) -> list[Path]:
         """Every journal, those being compacted included, sorted by name."""
         return sorted(_listed(self.journals, SUFFIX) + _listed(self.journals, SEALED_SUFFIX))
+
+    def refresh_listings(self) -> None:
+        """Have the folders listed anew: NFS keeps a listing for up to a minute.
+
+        A change of a folder's times makes what is kept of it on this machine out of date.
+        """
+        for folder in (self.journals, self.fragments):
+            with contextlib.suppress(OSError):
+                os.utime(folder)
 
     def read_fragment(self, path: Path, columns: list[str] | None = None) -> pd.DataFrame | None:
         """A fragment's rows; None, and the file set aside, if it is damaged.
@@ -221,16 +230,27 @@ def winning_rows(attempts: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(filled).sort_values("structure_id", ignore_index=True)
 
 
+def is_terminal(status: Any, attempt_id: Any, newer_than: str = "") -> Any:
+    """Whether a row ends the work on its structure: an ok row, or a failure after ``newer_than``.
+
+    Of single values, or of columns element by element. ``newer_than`` is an ``attempt_id``: up to
+    it failures are what a retry is to mend; empty: any row counts.
+    """
+    return (status == "ok") | (attempt_id > newer_than)
+
+
 class KnownStructures:
     """Which structures have a row already; ``refresh()`` reads only what is new.
 
     Args:
         skip_job: journals of this job are not read (its own controller knows them).
+        newer_than: which failures count, see :func:`is_terminal`.
     """
 
-    def __init__(self, folder: LevelFolder, skip_job: str | None = None):
+    def __init__(self, folder: LevelFolder, skip_job: str | None = None, newer_than: str = ""):
         self.folder = folder
         self.skip_job = skip_job
+        self.newer_than = newer_than
         self.ids: set[str] = set()
         self._offsets: dict[Path, int] = {}
         self._fragments: set[Path] = set()
@@ -250,15 +270,18 @@ class KnownStructures:
                 continue
             content = read_journal(path, self._offsets.get(path, 0))
             self._offsets[path] = content.end
-            self.ids.update(r["structure_id"] for r in content.records)
+            self.ids.update(r["structure_id"] for r in content.records if self._counts(r))
         for path in self.folder.fragment_paths():
             if path in self._fragments:
                 continue
-            keys = self.folder.read_fragment(path, ["structure_id"])
+            keys = self.folder.read_fragment(path, [*ATTEMPT_KEY, "status"])
             if keys is not None:
-                self.ids.update(keys["structure_id"])
+                self.ids.update(keys.loc[self._counts(keys), "structure_id"])
             self._fragments.add(path)
         _refuse_if_moved(self.folder, journals)
+
+    def _counts(self, rows: Any) -> Any:
+        return is_terminal(rows["status"], rows["attempt_id"], self.newer_than)
 
 
 def store_counts(store: str | Path, level_id: str) -> dict[str, Any]:

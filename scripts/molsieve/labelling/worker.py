@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,30 +23,51 @@ import numpy as np
 
 from molsieve import engines
 from molsieve.chem.identities import atoms_from_row
-from molsieve.engines.base import CalculationError, Label
+from molsieve.engines.base import CalculationError, EngineUnavailable, Label
+from molsieve.jobs.allocation import Allocation
+from molsieve.jobs.leases import Lease
 from molsieve.labelling.cost import valence_electrons
 from molsieve.labelling.journal import SUFFIX, Journal
+from molsieve.labelling.places import limit_memory, memory_share_mb, take_place
 from molsieve.labelling.store import (
     CLAIM_STALE_AFTER_S,
     KnownStructures,
     LevelFolder,
+    is_terminal,
     new_attempt_id,
     read_attempts,
 )
-from molsieve.leases import Lease
 from molsieve.levels import Level
 
 Compute = Callable[[ase.Atoms, Level], Label]
-State = Literal["ok", "failed", "known", "claimed", "withdrawn"]
+State = Literal["ok", "failed", "known", "claimed", "withdrawn", "memory"]
 
 PARENT_WATCH_S = 0.5
 MESSAGE_LENGTH = 2000
-MACHINE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+MACHINE_FAULTS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ESTALE,
+    errno.EAGAIN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENOTCONN,
+    errno.ENXIO,
+    errno.ENODEV,
+}
 """Errors that another structure would meet here too: no word on this one for ever."""
+DISK_FULL = ("No space left on device", "Disk quota exceeded")
+"""As libraries that lose the number say it (HDF5, under PySCF)."""
 
 
 class LabelStoreError(Exception):
-    """Store or scratch cannot be written or read (disk full): no fault of a structure's."""
+    """This machine cannot label (store or scratch full, engine missing): no structure's fault."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +81,10 @@ class WorkerSetup:
     scratch: Path
     compute: Compute
     controller_pid: int
+    newer_than: str = ""
+    """Failures up to this attempt are repeated; see ``store.is_terminal``."""
+    allocation: Allocation = field(default_factory=Allocation)
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,11 +92,14 @@ class Outcome:
     """What became of a structure.
 
     Labelled now (``ok``, ``failed``), had a row already (``known``), is being computed by another
-    job (``claimed``), or not begun because the job stops (``withdrawn``).
+    job (``claimed``), not begun because the job stops (``withdrawn``), or in want of more memory
+    than a worker's share (``memory``).
     """
 
     structure_id: str
     state: State
+    message: str = ""
+    """What was wanted, of ``memory``."""
 
 
 def stop_file(setup: WorkerSetup) -> Path:
@@ -85,7 +113,7 @@ class _Worker:
     def __init__(self, setup: WorkerSetup):
         self.setup = setup
         self.folder = LevelFolder(setup.store, setup.level_id)
-        self.known = KnownStructures(self.folder, skip_job=setup.job)
+        self.known = KnownStructures(self.folder, setup.job, setup.newer_than)
         self.journal = Journal(
             self.folder.journals / f"{setup.job}.{os.getpid()}-{new_attempt_id()[:16]}{SUFFIX}"
         )
@@ -95,9 +123,14 @@ class _Worker:
         with contextlib.suppress(Exception):
             engines.open_engine(setup.level)
 
-    def label(self, structure: Mapping[str, Any], repeated: bool) -> Outcome:
+    def label(self, structure: Mapping[str, Any], repeated: bool, alone: bool) -> Outcome:
         """See :func:`label_one`."""
         structure_id = structure["structure_id"]
+        # There before the first claim is: who waits for a claim on another machine, and sees it
+        # given back, must not find a folder's listing that is too old to show the row's file.
+        self.journal.open()
+        if repeated:
+            self.folder.refresh_listings()
         claim = Lease(self.folder.claim_path(structure_id), CLAIM_STALE_AFTER_S)
         if not claim.acquire():
             return Outcome(structure_id, "claimed")
@@ -106,52 +139,65 @@ class _Worker:
             # finished it; a worker that died may have, just before its death.
             if structure_id in self.known.refresh() or (repeated and self._has_row(structure_id)):
                 return Outcome(structure_id, "known")
+            limit_memory(memory_share_mb(self.setup.allocation, 1 if alone else self.setup.workers))
             row = computed_row(structure, self.setup, self.engine_version)
             self.journal.append(row)
             return Outcome(structure_id, "ok" if row["status"] == "ok" else "failed")
+        except MemoryError as error:
+            return Outcome(structure_id, "memory", f"{type(error).__name__}: {error}")
         finally:
             claim.release()
 
     def _has_row(self, structure_id: str) -> bool:
-        return len(read_attempts(self.setup.store, self.setup.level_id, [structure_id])) > 0
+        rows = read_attempts(self.setup.store, self.setup.level_id, [structure_id], ["status"])
+        return bool(is_terminal(rows["status"], rows["attempt_id"], self.setup.newer_than).any())
 
 
 _worker: _Worker | None = None
 
 
 def start_worker(setup: WorkerSetup) -> None:
-    """Make this process a worker of a job: own scratch, dies with its controller."""
+    """Make this process a worker of a job: own place and scratch, dies with its controller."""
     global _worker
-    # pebble's Python-level handlers wait for the running calculation to return; scancel and the
-    # time limit must not.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # The batch system's SIGTERM goes to every process of a job. Its controller decides what may
+    # still end, and stops the workers by SIGKILL.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_die_with, args=(setup.controller_pid,), daemon=True).start()
     scratch = setup.scratch / str(os.getpid())
     scratch.mkdir(parents=True, exist_ok=True)
     for variable in ("TMPDIR", "PYSCF_TMPDIR"):
         os.environ[variable] = str(scratch)
     tempfile.tempdir = str(scratch)
+    take_place(setup.allocation, setup.workers, setup.scratch)
+    limit_memory(memory_share_mb(setup.allocation, setup.workers))
     _worker = _Worker(setup)
 
 
-def label_one(structure: Mapping[str, Any], repeated: bool) -> Outcome:
+def label_one(structure: Mapping[str, Any], repeated: bool, alone: bool = False) -> Outcome:
     """Label one row of ``structures``: a calculation that fails is a failed row.
 
     Args:
-        repeated: a worker died at this structure before.
+        repeated: it was begun before, here or by another job, and may have its row.
+        alone: nothing else runs in the job, so all its memory may be used.
 
     Raises:
-        LabelStoreError: nothing can be recorded.
+        LabelStoreError: nothing can be computed or recorded on this machine.
     """
     assert _worker is not None, "start_worker comes first"
     if stop_file(_worker.setup).exists():
         return Outcome(structure["structure_id"], "withdrawn")
     try:
-        return _worker.label(structure, repeated)
+        return _worker.label(structure, repeated, alone)
     except OSError as error:
         setup = _worker.setup
         raise LabelStoreError(
-            f"label store {setup.store}, scratch {setup.scratch}: {error}"
+            f"label store {setup.store}, scratch {setup.scratch} on {setup.allocation.place}: "
+            f"{error}"
+        ) from error
+    except (EngineUnavailable, ImportError) as error:
+        setup = _worker.setup
+        raise LabelStoreError(
+            f"{setup.level.engine} cannot be used on {setup.allocation.place}: {error}"
         ) from error
 
 
@@ -161,24 +207,40 @@ def computed_row(
     """The calculation, and its ``labels`` row whatever came of it.
 
     Raises:
-        OSError: the machine's fault (``MACHINE_FAULTS``), so that a retry elsewhere may succeed.
+        OSError, ImportError, EngineUnavailable: the machine's fault, so that a retry elsewhere may
+            succeed.
+        MemoryError: more is wanted than there is for this worker.
     """
     attempt_id = new_attempt_id()
     started = time.perf_counter()
     try:
         label = setup.compute(atoms_from_row(structure), setup.level)
         result = {"status": "ok", **label_columns(label)}
-    except CalculationError as error:
-        result = failed_columns(error.kind, error.message)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
+        if any(words in str(error) for words in DISK_FULL):
+            raise OSError(errno.ENOSPC, str(error)) from error
+        if not setup.scratch.is_dir():
+            raise OSError(errno.ENOENT, "the scratch folder is gone") from error
+        if _is_machine_fault(error) or isinstance(error, MemoryError):
             raise
-        result = failed_columns("engine_error", f"{type(error).__name__}: {error}")
+        result = _failure(error)
     return {
         **row_columns(structure, setup.level, setup.level_id, attempt_id, engine_version),
         **result,
         "wall_s": time.perf_counter() - started,
     }
+
+
+def _is_machine_fault(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in MACHINE_FAULTS
+    return isinstance(error, EngineUnavailable | ImportError)
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    if isinstance(error, CalculationError):
+        return failed_columns(error.kind, error.message)
+    return failed_columns("engine_error", f"{type(error).__name__}: {error}")
 
 
 def row_columns(

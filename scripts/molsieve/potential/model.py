@@ -187,13 +187,21 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def torch_device(device: str) -> str:
-    """torch's name of ``potential.device``: ``cpu`` or ``gpu`` (or one of torch's own).
+    """torch's name of ``potential.device``: ``cpu``, ``gpu`` or ``auto`` (or one of torch's own).
+
+    ``auto`` is the GPU where torch sees one, else the CPU, and says so where it is the CPU (in a
+    rule that is its log).
 
     Raises:
         CampaignError: ``gpu`` on a machine without one.
     """
-    if device != "gpu":
+    if device not in ("gpu", "auto"):
         return device
-    if not torch.cuda.is_available():
-        raise CampaignError("potential.device: gpu, but torch sees no GPU on this machine")
-    return "cuda"
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "gpu":
+        raise CampaignError(
+            "potential.device: gpu, but torch sees no GPU on this machine; allowed here: cpu, auto"
+        )
+    print("potential.device: auto, and torch sees no GPU on this machine: the CPU it is")
+    return "cpu"

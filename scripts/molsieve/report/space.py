@@ -229,8 +229,11 @@ def failures_section(results: Results) -> str:
 def _failures(results: Results) -> pd.DataFrame:
     """Columns stage, kind, what, message."""
     species = results.species[results.species["status"] != "ok"]
-    labels = results.receipts[results.receipts["status"] == "failed"]
-    labels = labels.drop_duplicates(["structure_id", "level_id"])
+    # What failed first and then succeeded in a retry is no failure.
+    key = ["structure_id", "level_id"]
+    last_word = results.receipts.sort_values(["status", "attempt_id"])
+    labels = last_word.drop_duplicates(key, keep="last")
+    labels = labels[labels["status"] == "failed"].sort_index()
     predictions = results.predictions[results.predictions["status"] != "ok"]
     names = results.identifiers()
     parts = [

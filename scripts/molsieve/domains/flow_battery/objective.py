@@ -150,6 +150,7 @@ def calibrate_level(
             f"the level is labelled for {used.sum()} of {len(couples)} measured couples, at least "
             f"{MIN_COUPLES} are needed; without: "
             + "; ".join(f"{name} ({why})" for name, why in sorted(failed.items()))
+            + ". Repeat them with molsieve retry --references, or name more couples"
         )
     measured = couples["potential_v"].to_numpy(float)
     fit = fit_line(computed.to_numpy(float)[used], measured[used])

@@ -1,0 +1,1 @@
+"""What a campaign will be and cost: ``molsieve plan``."""

@@ -1,0 +1,103 @@
+"""What a unit of work costs: seconds on one core, bytes on disk. Everything here is assumed.
+
+Floor 0, standard library and the levels' models only: every job of a campaign reads this while it
+parses the rules (``resources.py``), ``molsieve plan`` adds it up (``pricing.py``), and the cost
+model starts from it until there are timings (``labelling/cost.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from molsieve.levels import PyscfLevel, TbliteLevel
+
+# ASSUME: one core of 2020s server hardware.
+SCREEN_S = 0.003  # a candidate read, made canonical, filtered, described
+CONFORMER_S = 0.05  # an ETKDG conformer with MMFF94
+RELAXATION_STEPS = 40  # GFN2-xTB gradients of one relaxed conformer
+TRAINING_S_PER_ATOM = 1.2e-3  # one atom, one epoch, PaiNN 64 features x 3 interactions
+EVALUATION_S_PER_ATOM = 4e-4  # energy and forces of one atom, one member, same size
+GPU_SPEEDUP = 40.0  # a GPU against one core, for training and evaluation
+DFT_GPU_SPEEDUP = 20.0  # a GPU against one core, for gpu4pyscf
+RECOVERY_SHARE = 0.1  # labels computed twice: recovery ladder, in-flight repeats
+
+# ASSUME: bytes on disk, compressed.
+CANDIDATE_BYTES, ROW_BYTES, ATOM_POSITION_BYTES = 250, 200, 25
+
+TYPICAL_ATOMS = 30
+"""ASSUME: of a molecule, where none has been looked at."""
+
+JOB_CORES = 8
+"""Cores that a packed job asks for where its work pays for them."""
+
+OPTIMISER_STEPS = 20
+"""ASSUME: an optimised geometry costs this many energies with forces."""
+BASIS_FACTORS = {"qz": 40.0, "tz": 6.0}
+"""ASSUME: cost against a double-zeta basis, from the number of functions (about N^2.5)."""
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """Seconds on one core = ``prefactor_s * electrons ** exponent``."""
+
+    prefactor_s: float
+    exponent: float
+
+    def __call__(self, electrons: float) -> float:
+        return float(self.prefactor_s * max(electrons, 1) ** self.exponent)
+
+
+def valence_electrons(numbers: Iterable[int]) -> int:
+    """Electrons outside noble-gas cores and filled d and f shells, summed over atoms."""
+    return sum(_valence(int(z)) for z in numbers)
+
+
+def _valence(number: int) -> int:
+    """Valence electrons of a neutral atom (main group: group number's last digit)."""
+    cores = [0, 2, 10, 18, 36, 54, 86]
+    filled = {28: (31, 36), 46: (49, 54), 68: (72, 80), 78: (81, 86)}
+    for core, (first, last) in filled.items():
+        if first <= number <= last:
+            return number - core
+    return number - max(core for core in cores if core < number)
+
+
+def default_law(level: TbliteLevel | PyscfLevel) -> PowerLaw:
+    """Before there are timings: what two molecules of different size took.
+
+    GFN2-xTB: benzoquinone (40 electrons) 0.012 s, 35 atoms (about 110) 0.087 s. B3LYP/def2-SVP with
+    density fitting, grid 3, energy and gradient: benzoquinone 15 core-seconds, naphthoquinone (58)
+    49. A functional without exact exchange takes a third of that and is priced as B3LYP is (its
+    name alone does not tell).
+    """
+    if level.engine == "tblite":
+        law = PowerLaw(0.012 / 40**2.0, 2.0)
+    else:
+        zeta = next((f for name, f in BASIS_FACTORS.items() if name in level.basis.lower()), 1.0)
+        law = PowerLaw(zeta * 15.0 / 40**3.1, 3.1)
+    steps = OPTIMISER_STEPS if level.geometry == "optimised" else 1
+    return PowerLaw(steps * law.prefactor_s, law.exponent)
+
+
+def width(potential: Any) -> float:
+    """Cost of a member against one of 64 features and 3 interactions.
+
+    Args:
+        potential: the campaign's section.
+    """
+    return float((potential.features / 64) ** 1.5 * potential.interactions / 3)
+
+
+def building_s(structures: Any, gradient_s: float) -> float:
+    """Core-seconds to build one species: conformers, then GFN2-xTB relaxations of the lowest.
+
+    Args:
+        structures: the campaign's section.
+        gradient_s: core-seconds of one GFN2-xTB gradient.
+    """
+    steps = min(RELAXATION_STEPS, structures.max_steps)
+    return float(
+        structures.conformers * CONFORMER_S + structures.relaxed_conformers * steps * gradient_s
+    )

@@ -1,0 +1,1 @@
+"""What failed, ordered again: ``molsieve retry``."""

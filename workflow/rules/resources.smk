@@ -1,0 +1,215 @@
+# Purpose: what each job asks its scheduler for, and which jobs are none: functions of wildcards,
+#   inputs and attempt around the arithmetic of scripts/molsieve/jobs/resources.py.
+# Inputs: the campaign; sizes of input files and forecasts of label work where they are there
+# Outputs: threads and resources of every rule, QUICK
+from importlib import import_module
+
+from molsieve import prices
+
+from molsieve.jobs import resources
+from molsieve.jobs.forecasts import read_forecast
+
+# Where reading every candidate and label takes seconds, the login node does it: a job on a cluster
+# costs about as much to start. There nothing but the input can be at fault, so no second try.
+QUICK = resources.is_small(campaign)
+QUICK_RETRIES = 0 if QUICK else None
+
+RAW_CANDIDATES = import_module(f"molsieve.domains.{campaign.domain}.config").raw_candidates(
+    campaign.candidates.source
+)
+CANDIDATES = RAW_CANDIDATES / campaign.candidates.shards
+
+
+def size_of(files, missing):
+    """Bytes of one input or several; ``missing`` before they are there."""
+    return resources.file_bytes([files] if isinstance(files, str) else files, missing)
+
+
+def screening_cores(wildcards):
+    return resources.cores(RAW_CANDIDATES * prices.SCREEN_S)
+
+
+def screening_memory(wildcards, attempt):
+    return resources.screening_memory_mb(RAW_CANDIDATES, attempt)
+
+
+def screening_runtime(wildcards, threads, attempt):
+    return resources.minutes(campaign, RAW_CANDIDATES * prices.SCREEN_S / threads, attempt)
+
+
+def building_work(input):
+    """Core-seconds to build the species of a shard of candidates, or the measured systems."""
+    if not input:
+        return resources.building_s(campaign.structures, resources.MEASURED_SPECIES)
+    candidates = size_of(input.candidates, CANDIDATES * prices.CANDIDATE_BYTES)
+    species = resources.SPECIES_PER_CANDIDATE * resources.candidates_in(candidates)
+    return resources.building_s(campaign.structures, species)
+
+
+def building_cores(wildcards, input):
+    return resources.cores(building_work(input))
+
+
+def building_memory(wildcards, threads, attempt):
+    return resources.worker_memory_mb(threads, attempt)
+
+
+def building_runtime(wildcards, input, threads, attempt):
+    return resources.minutes(campaign, building_work(input) / threads, attempt)
+
+
+def label_task(wildcards):
+    """Of a label job: level, work of all its shards, how many they are, a calculation's limit.
+
+    The work is as forecast when the structures were chosen, else counted from the campaign.
+    """
+    if order := wildcards.get("order") and order_of(wildcards):
+        level = campaign.level(order.level)
+        folder, count = ROUNDS.parent / "retries" / str(order.number), order.calculations
+        work = read_forecast(folder, order.level) or resources.expected_labels(level, count)
+        return level, work, order.shards, order.time_limit_s
+    name = wildcards.get("level", campaign.labels.level)
+    folder, count, shards = ROUNDS.parent / "references", resources.MEASURED_SPECIES, 1
+    if round := wildcards.get("round"):
+        folder, count, shards = ROUNDS / round, labels_of(int(round)), campaign.labels.shards
+        if wildcards.get("level"):
+            confirm = campaign.ranking.confirm
+            folder, count, shards = folder / "hits", resources.hits(confirm), confirm.shards
+    level = campaign.level(name)
+    work = read_forecast(folder, name) or resources.expected_labels(level, count)
+    return level, work, shards, None
+
+
+def labels_of(round):
+    """Labels of a round, at most."""
+    return campaign.acquisition.batch_labels if round else campaign.acquisition.seed_labels
+
+
+def label_cores(wildcards):
+    level, work, shards, _ = label_task(wildcards)
+    return resources.label_cores(level, work, shards)
+
+
+def label_memory(wildcards, threads, attempt):
+    return resources.label_memory_mb(label_task(wildcards)[0], threads, attempt)
+
+
+def label_runtime(wildcards, threads, attempt):
+    level, work, shards, limit_s = label_task(wildcards)
+    return resources.label_minutes(campaign, level, work, shards, threads, attempt, limit_s)
+
+
+def label_gpus(wildcards):
+    return int(resources.on_gpu(label_task(wildcards)[0]))
+
+
+def committee_gpus(wildcards=None):
+    """GPUs of a job with members. Which executor runs it is not known before the rules are read."""
+    return resources.committee_gpus(campaign, here=workflow.local_exec)
+
+
+def dataset_size(wildcards, input):
+    """Bytes of the dataset's structures, as they are or as many as its round has labels."""
+    labels = resources.labels_so_far(campaign, int(wildcards.round))
+    return size_of(input.structures, resources.bytes_of_structures(labels))
+
+
+def training_work(wildcards, input):
+    return resources.training_s(campaign, resources.atoms_in(dataset_size(wildcards, input)))
+
+
+def training_memory(wildcards, input, attempt):
+    return resources.committee_memory_mb(
+        3 * dataset_size(wildcards, input), committee_gpus(), attempt
+    )
+
+
+def training_runtime(wildcards, input, threads, attempt):
+    work = training_work(wildcards, input)
+    return resources.committee_minutes(campaign, work, threads, committee_gpus(), attempt)
+
+
+def evaluation_work(wildcards, input):
+    """A dataset's structures evaluated as they are, and relaxed as candidates are."""
+    atoms = resources.atoms_in(dataset_size(wildcards, input))
+    return resources.evaluation_s(campaign, atoms, campaign.prediction.max_steps + 1)
+
+
+def evaluation_cores(wildcards, input):
+    return resources.committee_cores(evaluation_work(wildcards, input), committee_gpus())
+
+
+def evaluation_memory(wildcards, input, attempt):
+    tables = dataset_size(wildcards, input) + size_of(input.built, built_size(len(input.built)))
+    return resources.committee_memory_mb(tables, committee_gpus(), attempt)
+
+
+def evaluation_runtime(wildcards, input, threads, attempt):
+    work = evaluation_work(wildcards, input)
+    return resources.committee_minutes(campaign, work, threads, committee_gpus(), attempt)
+
+
+def built_size(shards):
+    """Bytes of the structures of some shards of candidates, before they are built."""
+    return resources.bytes_of_structures(resources.SPECIES_PER_CANDIDATE * CANDIDATES * shards)
+
+
+def shards_read(input):
+    """The files of structures that a prediction job reads, whole."""
+    return input.structures if isinstance(input.structures, list) else [input.structures]
+
+
+def prediction_work(wildcards, input):
+    """A prediction job's own part of the candidate shards that it reads, relaxed to the last step."""
+    shards = shards_read(input)
+    share = campaign.candidates.shards / campaign.prediction.shards / len(shards)
+    atoms = resources.atoms_in(size_of(shards, built_size(len(shards)))) * min(1, share)
+    return resources.evaluation_s(campaign, atoms, campaign.prediction.max_steps + 1)
+
+
+def prediction_cores(wildcards, input):
+    return resources.committee_cores(prediction_work(wildcards, input), committee_gpus())
+
+
+def prediction_memory(wildcards, input, attempt):
+    tables = size_of(input.structures, built_size(len(shards_read(input))))
+    return resources.committee_memory_mb(tables, committee_gpus(), attempt)
+
+
+def prediction_runtime(wildcards, input, threads, attempt):
+    work = prediction_work(wildcards, input)
+    return resources.committee_minutes(campaign, work, threads, committee_gpus(), attempt)
+
+
+def attack_cores(wildcards):
+    return resources.committee_cores(resources.attack_s(campaign), committee_gpus())
+
+
+def attack_memory(wildcards, input, attempt):
+    return resources.committee_memory_mb(dataset_size(wildcards, input), committee_gpus(), attempt)
+
+
+def attack_runtime(wildcards, threads, attempt):
+    work = resources.attack_s(campaign)
+    return resources.committee_minutes(campaign, work, threads, committee_gpus(), attempt)
+
+
+def collecting_memory(wildcards, input, attempt):
+    return resources.table_memory_mb(3 * dataset_size(wildcards, input), attempt)
+
+
+def collecting_runtime(wildcards, input, attempt):
+    return resources.table_minutes(campaign, 3 * dataset_size(wildcards, input), attempt)
+
+
+def table_size(input):
+    """Bytes of the tables that a rule reads, all candidates' where they are not there yet."""
+    return size_of(input, 3 * built_size(campaign.candidates.shards))
+
+
+def table_memory(wildcards, input, attempt):
+    return resources.table_memory_mb(table_size(input), attempt)
+
+
+def table_runtime(wildcards, input, attempt):
+    return resources.table_minutes(campaign, table_size(input), attempt)
