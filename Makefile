@@ -1,5 +1,5 @@
 # Each target does its own set-up: a .venv from the pinned requirements, the package editable.
-.PHONY: demo test lint bench clean
+.PHONY: demo test slurm-test lint bench clean
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
@@ -22,6 +22,11 @@ demo: $(READY)
 
 test: $(READY)
 	pytest --numprocesses auto --dist loadfile
+
+# On private SLURM clusters, one a test process. Four suit two cores and 8 GB: jobs mostly wait.
+slurm-test: $(READY)
+	tests/slurm/install.sh
+	tests/slurm/run.sh --numprocesses 4 --dist loadfile
 
 lint: $(READY)
 	ruff check .
