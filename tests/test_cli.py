@@ -86,8 +86,12 @@ def test_a_pause_that_is_none_is_refused(seconds, campaign_file, capsys):
 
 
 def dies_with_the_test() -> None:
-    """In a child, before it runs: SIGKILL when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
+    """In a child, before it runs: SIGKILL when its parent ends (prctl(2), PR_SET_PDEATHSIG).
+
+    A shell that put the tests into the background had SIGINT ignored: here it is to end the child.
+    """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("command", ["plan", "status", "retry"])

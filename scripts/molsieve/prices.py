@@ -1,8 +1,8 @@
 """What a unit of work costs: seconds on one core, bytes on disk. Everything here is assumed.
 
 Floor 0, standard library and the levels' models only: every job of a campaign reads this while it
-parses the rules (``resources.py``), ``molsieve plan`` adds it up (``pricing.py``), and the cost
-model starts from it until there are timings (``labelling/cost.py``).
+parses the rules (``jobs/resources.py``), ``molsieve plan`` adds it up (``plan/pricing.py``), and
+the cost model starts from it until there are timings (``labelling/cost.py``).
 """
 
 from __future__ import annotations

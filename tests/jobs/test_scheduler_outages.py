@@ -12,7 +12,11 @@ plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
 
 from throttler import Throttler  # noqa: E402
 
-from molsieve.jobs.scheduler_outages import keeping_jobs, outlast_outages  # noqa: E402
+from molsieve.jobs.scheduler_outages import (  # noqa: E402
+    ending_preempted,
+    keeping_jobs,
+    outlast_outages,
+)
 
 
 @pytest.fixture
@@ -50,7 +54,19 @@ def test_jobs_stay_on_the_list_when_slurm_does_not_answer(executor):
     assert still_active(keeping_jobs(original), executor, jobs) == jobs
 
 
+@pytest.mark.parametrize("states", [{"7": "PREEMPTED", "8": "RUNNING"}, None])
+def test_a_preempted_job_has_ended(states):
+    """The plugin would wait for SLURM to resume it, which the profile rules out."""
+
+    async def query(*_):
+        return states, 0.1
+
+    expected = states and {"7": "CANCELLED", "8": "RUNNING"}
+    assert asyncio.run(ending_preempted(query)("squeue", 1)) == (expected, 0.1)
+
+
 def test_the_plugin_is_changed_once(monkeypatch):
+    monkeypatch.setattr(plugin, "query_job_status", plugin.query_job_status)
     monkeypatch.setattr(plugin.Executor, "check_active_jobs", plugin.Executor.check_active_jobs)
     outlast_outages()
     changed = plugin.Executor.check_active_jobs

@@ -64,6 +64,13 @@ def test_labels_are_those_of_the_engine_and_leave_no_litter(
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_the_longest_calculations_begin_first(label, small_molecules):
+    structures = small_molecules(4, names=("H2", "CH3OH", "C6H6", "H2O"))
+    label(structures, compute=computations.counted)
+    ids = dict(zip(structures["structure_id"], structures["species_id"], strict=True))
+    assert [ids[i] for i in computations.starts()] == ["C6H6", "CH3OH", "H2O", "H2"]
+
+
 def test_second_campaign_gets_labels_from_the_store_and_computes_the_rest(label, small_molecules):
     structures = small_molecules(6)
     label(structures.iloc[:4], compute=computations.counted, campaign="one")

@@ -47,13 +47,6 @@ def workspace(folder: Path, cluster: Cluster, **settings: Any) -> Workspace:
     return local_workspace(folder, **(space | settings))
 
 
-@pytest.fixture
-def fresh(tmp_path: Path, cluster: Cluster) -> Iterator[Workspace]:
-    """A workspace in which nothing has run; whatever the test leaves running is ended."""
-    yield workspace(tmp_path / "campaign", cluster)
-    end_all(tmp_path / "campaign", cluster)
-
-
 def end_all(folder: Path, cluster: Cluster) -> None:
     """End the jobs, then the processes, that work in a folder."""
     for job in active_jobs(folder, cluster):

@@ -50,7 +50,9 @@ jobs computed (DFT, about a second a calculation, 2 workers a job). Written by
 - *Again*: how often the same command had to be typed again.
 - *Noticed*: seconds until another job was sent or the same one queued again; a dash where none was
   needed. Jobs are looked at sooner than in the shipped profile, from 2 s on.
-- *Jobs*: the states in which the struck jobs ended.
+- *Jobs*: the states in which all jobs of the struck shards ended, before and after the fault.
+  Snakemake interrupted, disk full and slurmctld restarted strike the same two shards of one
+  campaign, in this order: they share their jobs, and *Journaled* adds up.
 - *Answer*: whether label set, frozen datasets and ranking equal, number for number, those of a run
   without faults.
 

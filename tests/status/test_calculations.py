@@ -161,10 +161,11 @@ def test_a_structure_wanted_twice_is_computed_once(settings, results):
     assert work.queued == 12
 
 
-def test_workers_of_this_campaigns_live_jobs_are_known_by_their_journals(settings, results):
+@pytest.mark.parametrize("place", ["", "slurm45-", "pbs7-server-"])
+def test_workers_of_this_campaigns_live_jobs_are_known_by_their_journals(settings, results, place):
     """Calculations of milliseconds leave no claim to see; other campaigns' workers are theirs."""
     folder = folder_of(settings)
-    ours = f"tiny-0-1-{new_attempt_id()}"
+    ours = f"tiny-0-1-{place}{new_attempt_id()}"
     others = [f"tiny-2-0-1-{new_attempt_id()}", f"big-0-1-{new_attempt_id()}"]
     gone = f"tiny-0-0-{new_attempt_id()}"
     leases = [Lease(folder.job_lease_path(job)) for job in (ours, *others)]

@@ -7,7 +7,7 @@ from molsieve.labelling.collect import collect_labels
 from molsieve.labelling.cost import CostModel
 from molsieve.labelling.job import Unfinished, label_structures
 from molsieve.labelling.shards import shard_of
-from molsieve.labelling.store import read_labels, store_counts
+from molsieve.labelling.store import read_labels
 from molsieve.labelling.worker import LabelStoreError
 
 __all__ = [
@@ -18,5 +18,4 @@ __all__ = [
     "label_structures",
     "read_labels",
     "shard_of",
-    "store_counts",
 ]

@@ -83,7 +83,8 @@ class GivingUp:
         if structure_id in self._suspended - self._excused:
             self._excused.add(structure_id)
             return True
-        limit = f"stopped after run.calculation_time_limit_s = {self.time_limit_s:g} s"
+        whose = "its retry" if self.setup.newer_than else "run.calculation_time_limit_s"
+        limit = f"stopped after {self.time_limit_s:g} s, the limit of {whose}"
         self._record(structure_id, ("timeout", limit), self.time_limit_s)
         return False
 

@@ -26,7 +26,6 @@ import pandas as pd
 import pyarrow as pa
 
 from molsieve import tables
-from molsieve.jobs.leases import is_live
 from molsieve.labelling.journal import SEALED_SUFFIX, SUFFIX, read_journal
 from molsieve.levels import PyscfLevel, TbliteLevel, level_id, resolved_level
 
@@ -282,18 +281,3 @@ class KnownStructures:
 
     def _counts(self, rows: Any) -> Any:
         return is_terminal(rows["status"], rows["attempt_id"], self.newer_than)
-
-
-def store_counts(store: str | Path, level_id: str) -> dict[str, Any]:
-    """How a level's labels stand: ``ok``, ``failed``, ``failed_by_kind``, ``in_progress``."""
-    folder = LevelFolder(store, level_id)
-    rows = read_labels(store, level_id, columns=["error_kind"])
-    failed = rows[rows["status"] != "ok"]
-    return {
-        "ok": int((rows["status"] == "ok").sum()),
-        "failed": len(failed),
-        "failed_by_kind": {str(k): int(n) for k, n in failed["error_kind"].value_counts().items()},
-        "in_progress": sum(is_live(path, CLAIM_STALE_AFTER_S) for path in folder.claim_files()),
-        "fragments": len(folder.fragment_paths()),
-        "journals": len(folder.journal_paths()),
-    }

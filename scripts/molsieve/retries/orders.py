@@ -1,7 +1,7 @@
 """Orders to repeat failed calculations, as every job of the workflow reads them.
 
 Floor 0: standard library and the campaign's models only, because each job parses the workflow.
-``molsieve retry`` (``retries.py``) writes an order as ``<results>/retries/<number>/order.json``
+``molsieve retry`` (``choice.py``) writes an order as ``<results>/retries/<number>/order.json``
 beside its ``structures.parquet``; rule ``retry_labels`` works it off, a receipt a shard.
 """
 

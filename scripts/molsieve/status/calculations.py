@@ -184,7 +184,8 @@ def live_claims(folder: LevelFolder) -> dict[str, float]:
 def live_journals(folder: LevelFolder, campaign: str) -> list[Path]:
     """Journals of workers whose job is one of the campaign's, alive, and lately wrote."""
     name = re.escape(re.sub("[^A-Za-z0-9_-]+", "-", campaign))
-    ours = re.compile(rf"{name}-(\d+-\d+|references-.+|hits-.+|retr.+)-{ATTEMPT_ID}")
+    scheduler = "(-(slurm|pbs|lsf|sge)[A-Za-z0-9_-]+)?"
+    ours = re.compile(rf"{name}-(\d+-\d+{scheduler}|references-.+|hits-.+|retr.+)-{ATTEMPT_ID}")
     jobs = {
         path.name.removesuffix(".lease")
         for path in folder.job_leases()
