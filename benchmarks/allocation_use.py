@@ -1,10 +1,11 @@
 """What share of the core-time that label jobs were granted goes into calculations.
 
 Two campaigns of small quinones with real DFT labels, one of about 1 core-second each and one of
-about 60, run to the labels of round 0, each on a private SLURM cluster (``tests/slurm/cluster.py``,
-needs root) and with the local profile. Granted is cores x time from the start of a job to its end
-(squeue's on the cluster, Snakemake's log on the local machine, both to the second); used is the sum
-of the labels' own wall times, which hold no import and no waiting for work. The rest is told apart:
+about 60 by the tables (27 on a fast core: what they took is printed), run to the labels of round 0,
+each on a private SLURM cluster (``tests/slurm/cluster.py``, needs root) and with the local profile.
+Granted is cores x time from the start of a job to its end (squeue's on the cluster, Snakemake's log
+on the local machine, both to the second); used is the sum of the labels' own wall times, which hold
+no import and no waiting for work. The rest is told apart:
 
 - start: until the first calculation begins (two Snakemakes on a cluster, imports, workers);
 - between: idle workers while there is work (claims, journals, workers that come later);
