@@ -49,11 +49,14 @@ def rows_now(store: Path) -> dict[Row, Path]:
 
 
 def claims_now(store: Path) -> dict[str, int]:
-    """Structures that are being computed, with the process id of who claims them."""
+    """Structures that are being computed, with the process id of who claims them.
+
+    Not the claims that workers left who died of an earlier fault.
+    """
     claims = {}
     for path in store.glob("*/claims/[!.]*"):
         holder = read_holder(path)
-        if holder is not None and ".steal-" not in path.name:
+        if holder is not None and ".steal-" not in path.name and not holder.is_gone():
             claims[path.name] = holder.pid
     return claims
 
