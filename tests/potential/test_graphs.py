@@ -10,7 +10,7 @@ from molsieve.potential.graphs import AtomsBatch, GraphSet, neighbour_list
 
 def edge_set(batch, cutoff):
     edges = neighbour_list(batch, cutoff)
-    vectors = edges.vectors(batch.positions).numpy()
+    vectors = edges.vectors(batch).numpy()
     return sorted(
         (int(i), int(j), *np.round(v, 6))
         for i, j, v in zip(edges.centre, edges.neighbour, vectors, strict=True)

@@ -67,9 +67,36 @@ class AtomsBatch:
         """(S,) atoms a structure."""
         return torch.bincount(self.structure, minlength=self.n_structures)
 
+    @property
+    def volumes(self) -> Tensor:
+        """(S,) float64, Å³, differentiable in ``cell``; NaN where not periodic in all three."""
+        first, second, third = self.cell.unbind(1)
+        volume = (first * torch.linalg.cross(second, third)).sum(1).abs()
+        return torch.where(self.pbc.all(1), volume, torch.nan)
+
     def with_positions(self, positions: Tensor) -> AtomsBatch:
         """The same structures elsewhere; ``positions`` (N, 3), Å."""
         return replace(self, positions=positions)
+
+    def chosen(self, structures: Tensor) -> AtomsBatch:
+        """The structures of these indices (A,), ascending, as a batch of their own."""
+        place = torch.full((self.n_structures,), -1, device=structures.device)
+        place[structures] = torch.arange(len(structures), device=structures.device)
+        owner = place[self.structure]
+        atoms = torch.nonzero(owner >= 0)[:, 0]
+        return AtomsBatch(
+            numbers=self.numbers[atoms],
+            positions=self.positions[atoms],
+            structure=owner[atoms],
+            cell=self.cell[structures],
+            pbc=self.pbc[structures],
+            charge=self.charge[structures],
+            multiplicity=self.multiplicity[structures],
+        )
+
+    def detached(self) -> AtomsBatch:
+        """The same numbers, no gradient."""
+        return replace(self, positions=self.positions.detach(), cell=self.cell.detach())
 
     def to(self, device: str | torch.device) -> AtomsBatch:
         """The batch on another device."""

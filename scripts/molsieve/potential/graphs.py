@@ -26,6 +26,9 @@ class GraphBatch:
         numbers: (N,); structure: (N,); charge, multiplicity: (S,).
         centre, neighbour: (E,); vectors: (E, 3) float32, Å.
         energy_ev: (S,) float64, or None; forces_ev_per_angstrom: (N, 3) float32, or None.
+        volume_angstrom3: (S,) float32, Å³, NaN where a structure is not periodic in all three
+            directions (it has no stress); None where that is so of every structure.
+        stress_ev_per_angstrom3: (S, 3, 3) float32, NaN where a label has none; None if none has.
     """
 
     numbers: Tensor
@@ -37,6 +40,8 @@ class GraphBatch:
     vectors: Tensor
     energy_ev: Tensor | None = None
     forces_ev_per_angstrom: Tensor | None = None
+    volume_angstrom3: Tensor | None = None
+    stress_ev_per_angstrom3: Tensor | None = None
 
     @property
     def n_structures(self) -> int:
@@ -45,7 +50,10 @@ class GraphBatch:
 
     @classmethod
     def from_batch(cls, batch: AtomsBatch, edges: Edges) -> GraphBatch:
-        """Differentiable in ``batch.positions``; vectors are taken in float64, then rounded."""
+        """Differentiable in ``batch.positions`` and ``batch.cell``; vectors are taken in float64,
+        then rounded."""
+        precision = torch.get_default_dtype()
+        volume = batch.volumes.to(precision)
         return cls(
             numbers=batch.numbers,
             structure=batch.structure,
@@ -53,7 +61,8 @@ class GraphBatch:
             multiplicity=batch.multiplicity,
             centre=edges.centre,
             neighbour=edges.neighbour,
-            vectors=edges.vectors(batch.positions).to(torch.get_default_dtype()),
+            vectors=edges.vectors(batch).to(precision),
+            volume_angstrom3=None if bool(volume.isnan().all()) else volume,
         )
 
 
@@ -66,18 +75,25 @@ class GraphSet:
         cutoff_angstrom: float,
         energy_ev: Tensor,
         forces_ev_per_angstrom: Tensor,
+        stress_ev_per_angstrom3: Tensor | None = None,
     ):
         """Build the neighbour lists once.
 
         Args:
             energy_ev: (S,) float64.
             forces_ev_per_angstrom: (N, 3).
+            stress_ev_per_angstrom3: (S, 3, 3), NaN where there is none; None: none anywhere.
         """
+        precision = torch.get_default_dtype()
+        stress = stress_ev_per_angstrom3
+        if stress is not None:
+            stress = None if bool(stress.isnan().all()) else stress.to(precision)
         edges = neighbour_list(batch, cutoff_angstrom)
         self.data = replace(
             GraphBatch.from_batch(batch, edges),
             energy_ev=energy_ev.double(),
-            forces_ev_per_angstrom=forces_ev_per_angstrom.to(torch.get_default_dtype()),
+            forces_ev_per_angstrom=forces_ev_per_angstrom.to(precision),
+            stress_ev_per_angstrom3=stress,
         )
         self.sizes = batch.sizes
         self.atom_start = torch.cumsum(self.sizes, 0) - self.sizes
@@ -121,6 +137,7 @@ class GraphSet:
             cutoff_angstrom,
             torch.tensor(labels["energy_ev"].to_numpy(float), device=device),
             torch.from_numpy(forces.reshape(-1, 3)).to(device),
+            label_stresses(labels).to(device),
         )
 
     def __len__(self) -> int:
@@ -145,7 +162,22 @@ class GraphSet:
             vectors=data.vectors.index_select(0, edges),
             energy_ev=data.energy_ev[indices],
             forces_ev_per_angstrom=data.forces_ev_per_angstrom.index_select(0, atoms),
+            volume_angstrom3=_rows(data.volume_angstrom3, indices),
+            stress_ev_per_angstrom3=_rows(data.stress_ev_per_angstrom3, indices),
         )
+
+
+def label_stresses(labels: pd.DataFrame) -> Tensor:
+    """(S, 3, 3) float64 stresses of rows of ``labels``, eV/Å³; NaN where a label has none."""
+    found = torch.full((len(labels), 3, 3), torch.nan, dtype=torch.float64)
+    for row, stress in enumerate(labels.get("stress_ev_per_angstrom3", ())):
+        if np.size(stress) == 9:
+            found[row] = torch.from_numpy(np.asarray(stress, float).reshape(3, 3))
+    return found
+
+
+def _rows(values: Tensor | None, indices: Tensor) -> Tensor | None:
+    return None if values is None else values[indices]
 
 
 def _ranges(starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

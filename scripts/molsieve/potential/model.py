@@ -15,60 +15,68 @@ from torch import Tensor, nn
 
 from molsieve import campaign
 from molsieve.potential.graphs import GraphBatch
+from molsieve.potential.kernels import MessageEdges, RadialBasis, messages
+from molsieve.potential.kernels.training_network import TrainingNetwork
 from molsieve.potential.schnetpack_import import blocks
 from molsieve.section import CampaignError
 
 properties = blocks.properties
-MAX_ATOMIC_NUMBER = 100
+MAX_ATOMIC_NUMBER = 99
+"""SchNetPack's embedding has rows for the atomic numbers 0 to 99."""
 UNPAIRED_ELECTRONS = "unpaired_electrons"
 
 
 class PaiNN(blocks.PaiNN):  # type: ignore[name-defined,misc]
     """SchNetPack's PaiNN, parameters and function unchanged, evaluated with less memory traffic.
 
-    A training step is bound by tensors of (edges x 9 features x interactions). Three of them fall
-    away: the cutoff is folded into the radial functions before the filter layer instead of scaling
-    its output, the vector message of the first interaction (whose vectors are zero) is left out,
-    and rows are picked by ``index_select``, whose double backward is an ``index_add``. A test
-    compares energies and gradients with SchNetPack's own ``forward``.
+    The messages over edges are one call, in C where that is possible (``kernels``): the filters
+    are never written to memory. The cutoff is folded into the radial functions. The vector message
+    of the first interaction (whose vectors are zero) is left out. A test compares energies and
+    gradients with SchNetPack's own ``forward``.
     """
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Fill in ``scalar_representation`` (N, F) and ``vector_representation`` (N, 3, F)."""
-        centre, neighbour = inputs[properties.idx_i], inputs[properties.idx_j]
-        numbers, vectors = inputs[properties.Z], inputs[properties.Rij]
-        distance = vectors.square().sum(1, keepdim=True).sqrt()
-        direction = (vectors / distance).unsqueeze(-1)
-        filters = self._filters(distance)
-        scalar = self.embedding(numbers)
-        for embedding in self.electronic_embeddings:
-            scalar = scalar + embedding(scalar, inputs)
-        scalar = scalar.unsqueeze(1)
-        vector = scalar.new_zeros(len(numbers), 3, self.n_atom_basis)
-        for layer, (interaction, mixing) in enumerate(
-            zip(self.interactions, self.mixing, strict=True)
+        edges = self._edges(inputs)
+        scalar = self.embedded(inputs).unsqueeze(1)
+        vector: Tensor | None = None
+        for interaction, mixing, weights in zip(
+            self.interactions, self.mixing, self._filter_weights(), strict=True
         ):
-            message = interaction.interatomic_context_net(scalar).squeeze(1)
-            message = filters[layer] * message.index_select(0, neighbour)
-            radial, along, across = message.split(self.n_atom_basis, dim=-1)
-            change = along.unsqueeze(1) * direction
-            if layer > 0:
-                change = change + across.unsqueeze(1) * vector.index_select(0, neighbour)
-            scalar = scalar + torch.zeros_like(scalar[:, 0]).index_add(0, centre, radial).unsqueeze(
-                1
-            )
-            vector = vector + torch.zeros_like(vector).index_add(0, centre, change)
+            phi = interaction.interatomic_context_net(scalar).transpose(0, 1)
+            mu = None if vector is None else vector.unsqueeze(0)
+            dq, dmu = messages(phi, mu, weights.unsqueeze(0), edges)
+            scalar = scalar + dq.transpose(0, 1)
+            vector = dmu[0] if vector is None else vector + dmu[0]
             scalar, vector = mixing(scalar, vector)
+        assert vector is not None
         inputs["scalar_representation"] = scalar.squeeze(1)
         inputs["vector_representation"] = vector
         return inputs
 
-    def _filters(self, distance: Tensor) -> tuple[Tensor, ...]:
-        """Per interaction (E, 3 F): ``(W phi(d) + b) f_cut(d)`` as one product."""
-        cutoff = self.cutoff_fn(distance)
-        radial = torch.cat([self.radial_basis(distance).squeeze(1) * cutoff, cutoff], dim=-1)
-        weight = torch.cat([self.filter_net.weight, self.filter_net.bias[:, None]], dim=-1)
-        return torch.mm(radial, weight.t()).split(3 * self.n_atom_basis, dim=-1)
+    def embedded(self, inputs: dict[str, Tensor]) -> Tensor:
+        """(N, F) before the first interaction: elements, charge and spin."""
+        scalar: Tensor = self.embedding(inputs[properties.Z])
+        for embedding in self.electronic_embeddings:
+            scalar = scalar + embedding(scalar, inputs)
+        return scalar
+
+    def _edges(self, inputs: dict[str, Tensor]) -> MessageEdges:
+        radial = self.radial_basis
+        return MessageEdges(
+            vectors=inputs[properties.Rij].unsqueeze(0),
+            centre=inputs[properties.idx_i],
+            neighbour=inputs[properties.idx_j],
+            n_atoms=len(inputs[properties.Z]),
+            radial=RadialBasis(radial.offsets, radial.widths, float(self.cutoff)),
+        )
+
+    def _filter_weights(self) -> tuple[Tensor, ...]:
+        """Per interaction (K + 1, 3 F): weight and bias of the filter layer, transposed."""
+        layer = self.filter_net
+        weight = torch.cat([layer.weight, layer.bias[:, None]], dim=-1)
+        split: tuple[Tensor, ...] = weight.t().split(3 * self.n_atom_basis, dim=-1)
+        return split
 
 
 @dataclass(frozen=True)
@@ -115,17 +123,40 @@ class EnergyModel(nn.Module):
         self.head = blocks.Atomwise(
             n_in=features, aggregation_mode=None, per_atom_output_key="atom_energy"
         )
-        self.register_buffer("baseline_ev", torch.zeros(MAX_ATOMIC_NUMBER + 1, dtype=torch.float64))
+        # One row more than there are elements, as in every member on disk.
+        self.register_buffer("baseline_ev", torch.zeros(MAX_ATOMIC_NUMBER + 2, dtype=torch.float64))
         self.register_buffer("scale_ev", torch.ones((), dtype=torch.float64))
 
     def forward(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
         """Energies (S,) float64, eV, baseline included, and atom features (N, F)."""
         inputs = schnetpack_inputs(graph)
         inputs = self.head(self.representation(inputs))
-        atoms = self.scale_ev * inputs["atom_energy"].squeeze(-1).double()
-        atoms = atoms + self.baseline_ev.index_select(0, graph.numbers)
-        energies = atoms.new_zeros(graph.n_structures).index_add(0, graph.structure, atoms)
+        energies = self._totals(graph, inputs["atom_energy"].squeeze(-1))
         return energies, inputs["scalar_representation"]
+
+    def _totals(self, graph: GraphBatch, atoms: Tensor) -> Tensor:
+        """(S,) float64, eV, from the network's atom energies (N,)."""
+        atoms = self.scale_ev * atoms.double()
+        atoms = atoms + self.baseline_ev.index_select(0, graph.numbers)
+        return atoms.new_zeros(graph.n_structures).index_add(0, graph.structure, atoms)
+
+    def energies_and_slopes(self, graph: GraphBatch, create_graph: bool) -> tuple[Tensor, Tensor]:
+        """Energies (S,) as :meth:`forward`, and their gradient (E, 3) by the vectors, eV/Å.
+
+        Args:
+            graph: its vectors are data.
+            create_graph: differentiable in the parameters.
+        """
+        network = TrainingNetwork(self.representation, self.head.outnet)
+        if network.library is None:
+            vectors = graph.vectors.detach().requires_grad_(True)
+            energies, _ = self(replace(graph, vectors=vectors))
+            (slopes,) = torch.autograd.grad(energies.sum(), vectors, create_graph=create_graph)
+            return energies, slopes
+        with torch.set_grad_enabled(create_graph):
+            embedded = self.representation.embedded(schnetpack_inputs(graph))
+            atoms, slopes = network(graph, embedded)
+            return self._totals(graph, atoms), self.scale_ev.to(slopes.dtype) * slopes
 
 
 def _electronic_embeddings(architecture: Architecture) -> list[nn.Module]:
@@ -161,12 +192,46 @@ def energies_and_forces(
     The gradient is taken with respect to ``r_ij`` and gathered on the atoms:
     ``F_i = sum_j (dE/dr_ij - dE/dr_ji)``. ``create_graph`` for a loss on the forces.
     """
-    vectors = graph.vectors.detach().requires_grad_(True)
-    energies, _ = model(replace(graph, vectors=vectors))
-    (gradient,) = torch.autograd.grad(energies.sum(), vectors, create_graph=create_graph)
+    return energies_forces_stresses(model, graph, create_graph)[:2]
+
+
+def energies_forces_stresses(
+    model: EnergyModel, graph: GraphBatch, create_graph: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """As :func:`energies_and_forces`, and stresses (S, 3, 3) eV/Å³.
+
+    Stresses come from the same gradient (:func:`stresses_of`); NaN where a structure is not
+    periodic in all three directions, None where that is so of every structure.
+    """
+    energies, gradient = model.energies_and_slopes(graph, create_graph)
     forces = gradient.new_zeros(len(graph.numbers), 3)
     forces = forces.index_add(0, graph.centre, gradient)
-    return energies, forces.index_add(0, graph.neighbour, -gradient)
+    forces = forces.index_add(0, graph.neighbour, -gradient)
+    return energies, forces, stresses_of(graph, graph.vectors.detach(), gradient)
+
+
+def stresses_of(graph: GraphBatch, vectors: Tensor, gradient: Tensor) -> Tensor | None:
+    """(..., S, 3, 3) eV/Å³ of a batch: ``sigma = (1/V) sum_ij r_ij (x) dE/dr_ij``, symmetrised.
+
+    A strain takes ``r_ij`` to ``r_ij (1 + epsilon)``, so this is ``(1/V) dE/d epsilon``: Knuth,
+    Carbogno, Atalla, Blum, Scheffler, Comput. Phys. Commun. 190, 33 (2015), eq. 8; ASE's sign.
+
+    Args:
+        vectors, gradient: (E, 3) ``r_ij``, Å, and (..., E, 3) ``dE/dr_ij``, eV/Å.
+    """
+    if graph.volume_angstrom3 is None:
+        return None
+    owner = graph.structure.index_select(0, graph.centre)
+    # Edges first and r by component: index_add is three times faster than on (..., E, 3, 3).
+    by_edge = gradient.movedim(-2, 0)
+    weights = vectors.view(len(vectors), *(1 for _ in by_edge.shape[1:]), 3).to(gradient.dtype)
+    none = gradient.new_zeros(graph.n_structures, *by_edge.shape[1:])
+    rows = [none.index_add(0, owner, by_edge * weight) for weight in weights.unbind(-1)]
+    virial = torch.stack(rows, -2).movedim(0, -3)
+    volume = graph.volume_angstrom3[:, None, None]
+    # Divided by a number everywhere: a NaN would come back as the gradient of a molecule.
+    stress = 0.5 * (virial + virial.mT) / volume.nan_to_num(nan=1.0)
+    return stress.where(volume.isfinite(), torch.nan)
 
 
 @contextmanager

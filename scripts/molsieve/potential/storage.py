@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -64,14 +65,21 @@ def load_member(folder: Path, device: str = "cpu") -> tuple[EnergyModel, dict[st
     """The model, in evaluation mode and without gradients of its parameters, and ``model.json``.
 
     Raises:
-        ValueError: a file of another format.
+        ValueError: a file of another format, or broken.
     """
     description = json.loads((Path(folder) / "model.json").read_text())
     if description.get("format") != FORMAT:
         raise ValueError(f"{folder}/model.json is not a member of format {FORMAT}")
     model = EnergyModel(Architecture(**description["architecture"]))
-    state = torch.load(Path(folder) / "model.pt", weights_only=True, map_location=device)
-    model.load_state_dict(state)
+    weights = Path(folder) / "model.pt"
+    try:
+        model.load_state_dict(torch.load(weights, weights_only=True, map_location=device))
+    except FileNotFoundError:
+        raise
+    except (UnpicklingError, EOFError, OSError) as error:  # torch's advice would run its code
+        raise ValueError(f"{weights} is broken: no state dict in it") from error
+    except RuntimeError as error:
+        raise ValueError(f"{weights}: {str(error).splitlines()[0]}") from error
     return model.to(device).eval().requires_grad_(False), description
 
 
@@ -108,6 +116,8 @@ def run_identity(
         data = graphs.data
         assert data.energy_ev is not None and data.forces_ev_per_angstrom is not None
         tensors += [data.numbers, data.energy_ev, data.forces_ev_per_angstrom, data.vectors]
+        if data.stress_ev_per_angstrom3 is not None:
+            tensors.append(data.stress_ev_per_angstrom3)
     # Of every byte: sums of forces and of bond vectors vanish, whatever the molecules are.
     contents = [sha256(t.detach().cpu().numpy().tobytes()).hexdigest() for t in tensors]
     return digest([settings.model_dump(mode="json"), seed, member, contents])

@@ -15,6 +15,7 @@ from molsieve.potential.graphs import GraphBatch, GraphSet
 ENERGY_UNIT_EV_PER_ATOM = 0.01
 FORCE_UNIT_EV_PER_ANGSTROM = 0.1
 DIFFERENCE_UNIT_EV = 0.1
+STRESS_UNIT_EV_PER_ANGSTROM3 = 0.01
 
 
 @dataclass(frozen=True)
@@ -85,27 +86,50 @@ def batches(
 
 
 def loss_terms(
-    energies: Tensor, forces: Tensor, graph: GraphBatch, unit: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean squared errors of energy per atom, force component and difference, in their units.
+    energies: Tensor,
+    forces: Tensor,
+    graph: GraphBatch,
+    unit: Tensor,
+    stresses: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean squared errors of energy per atom, force component, difference and stress component, in
+    their units.
 
     The difference term of a unit of k structures is the mean over its pairs of the squared error of
     ``E_a - E_b``, which is ``2 k / (k - 1)`` times the variance of the errors; averaged over the
-    units with at least two structures, 0 where there are none.
+    units with at least two structures, 0 where there are none. The stress term is the mean over
+    the structures whose label has a stress, 0 where there are none.
 
     Args:
         energies: (S,) eV; forces: (N, 3) eV/Å; unit: (S,) as from :func:`batches`.
+        stresses: (S, 3, 3) eV/Å³, or None as from ``energies_forces_stresses``.
     """
     assert graph.energy_ev is not None and graph.forces_ev_per_angstrom is not None
     error = (energies - graph.energy_ev).to(forces.dtype)
     atoms = torch.bincount(graph.structure, minlength=len(error))
     energy = (error / atoms / ENERGY_UNIT_EV_PER_ATOM).square().mean()
     force = ((forces - graph.forces_ev_per_angstrom) / FORCE_UNIT_EV_PER_ANGSTROM).square().mean()
+    return energy, force, _difference_term(error, unit), _stress_term(stresses, graph, force)
+
+
+def _difference_term(error: Tensor, unit: Tensor) -> Tensor:
+    """Of the errors (S,), eV, of each structure's energy."""
     size = torch.bincount(unit)
     paired = size > 1
     if not bool(paired.any()):
-        return energy, force, energy.new_zeros(())
+        return error.new_zeros(())
     mean = error.new_zeros(len(size)).index_add(0, unit, error) / size
     deviation = (error - mean.index_select(0, unit)) / DIFFERENCE_UNIT_EV
     squared = error.new_zeros(len(size)).index_add(0, unit, deviation.square())
-    return energy, force, (2 * squared[paired] / (size[paired] - 1)).mean()
+    return (2 * squared[paired] / (size[paired] - 1)).mean()
+
+
+def _stress_term(stresses: Tensor | None, graph: GraphBatch, like: Tensor) -> Tensor:
+    labels = graph.stress_ev_per_angstrom3
+    if stresses is None or labels is None:
+        return like.new_zeros(())
+    known = labels.isfinite().flatten(1).all(1)
+    if not bool(known.any()):
+        return like.new_zeros(())
+    error = (stresses[known] - labels[known]) / STRESS_UNIT_EV_PER_ANGSTROM3
+    return error.square().mean()
