@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from molsieve.potential import storage, training, training_data
+from molsieve.potential import schedules, storage, training, training_data
 from molsieve.potential.graphs import GraphBatch
 from molsieve.potential.training import train_member
 from molsieve.potential.training_data import TrainingData, batches, loss_terms
@@ -98,18 +98,50 @@ def test_a_checkpoint_of_other_data_is_left_alone(
     assert same(tmp_path, member_folders[0])
 
 
-def test_training_learns(tables_of_couples, atom_energies, settings, tmp_path):
-    longer = settings.model_copy(update={"max_epochs": 30, "bootstrap": False})
+def training_losses(folder):
+    history = json.loads((folder / "model.json").read_text())["training"]["history"]
+    return [epoch[0] for epoch in history]
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "adam"])
+def test_training_learns(optimiser, tables_of_couples, atom_energies, settings, tmp_path):
+    longer = settings.model_copy(
+        update={"max_epochs": 30, "bootstrap": False, "optimiser": optimiser}
+    )
     train(tables_of_couples, atom_energies, longer, tmp_path)
-    history = json.loads((tmp_path / "model.json").read_text())["training"]["history"]
-    assert history[-1][0] < 0.3 * history[0][0]
+    losses = training_losses(tmp_path)
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_the_schedule_of_the_weights_is_followed(
+    tables_of_couples, atom_energies, settings, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(
+        training,
+        "loss_weights",
+        lambda chosen, progress: asked.append(progress) or schedules.loss_weights(chosen, progress),
+    )
+    short = settings.model_copy(update={"max_epochs": 2, "bootstrap": False})
+    train(tables_of_couples, atom_energies, short, tmp_path / "scheduled")
+    steps = [progress for progress in asked if progress < 1]
+    assert steps == sorted(steps) and steps[0] == 0 and len(set(steps)) == len(steps)
+    assert 1 - 1 / len(steps) == pytest.approx(steps[-1])
+    constant = short.model_copy(update={"early_energies": 1.0})
+    train(tables_of_couples, atom_energies, constant, tmp_path / "constant")
+    assert not same(tmp_path / "scheduled", tmp_path / "constant")
 
 
 def test_best_weights_are_kept_and_patience_stops(
     tables_of_couples, atom_energies, settings, tmp_path
 ):
     impatient = settings.model_copy(
-        update={"patience_epochs": 3, "max_epochs": 200, "learning_rate": 0.03}
+        update={
+            "patience_epochs": 3,
+            "max_epochs": 200,
+            "learning_rate": 0.03,
+            "early_energies": 1.0,
+        }
     )
     summary = train(tables_of_couples, atom_energies, impatient, tmp_path)
     assert summary["epochs"] == summary["best_epoch"] + 3 < 200
@@ -117,6 +149,15 @@ def test_best_weights_are_kept_and_patience_stops(
     losses = [validation for _, validation in history]
     assert int(np.argmin(losses)) + 1 == summary["best_epoch"]
     assert summary["validation_loss"] == min(losses)
+
+
+def test_patience_waits_for_the_energies(tables_of_couples, atom_energies, settings, tmp_path):
+    idle = settings.model_copy(
+        update={"patience_epochs": 3, "max_epochs": 20, "learning_rate": 1e-12, "forces_first": 0.5}
+    )
+    assert train(tables_of_couples, atom_energies, idle, tmp_path / "forces")["epochs"] == 13
+    constant = idle.model_copy(update={"early_energies": 1.0})
+    assert train(tables_of_couples, atom_energies, constant, tmp_path / "constant")["epochs"] < 10
 
 
 def test_units_keep_relaxed_couples_and_only_them_together(data):
@@ -239,14 +280,22 @@ def test_warm_start_begins_where_the_last_round_ended(
     tables_of_couples, atom_energies, settings, member_folders, tmp_path
 ):
     short = settings.model_copy(update={"max_epochs": 1, "learning_rate": 1e-6})
-    cold = train(tables_of_couples, atom_energies, short, tmp_path / "cold")
-    warm = train(
-        tables_of_couples, atom_energies, short, tmp_path / "warm", previous=member_folders[0]
-    )
-    assert warm["validation_loss"] < 0.8 * cold["validation_loss"]
+    train(tables_of_couples, atom_energies, short, tmp_path / "cold")
+    train(tables_of_couples, atom_energies, short, tmp_path / "warm", previous=member_folders[0])
+    cold, warm = (training_losses(tmp_path / name)[0] for name in ("cold", "warm"))
+    assert warm < 0.8 * cold
     wider = settings.model_copy(update={"features": 24})
     with pytest.raises(CampaignError, match="architecture"):
         train(tables_of_couples, atom_energies, wider, tmp_path / "w", previous=member_folders[0])
+
+
+def test_a_warm_start_trains_its_share_of_the_epochs(
+    tables_of_couples, atom_energies, settings, member_folders, tmp_path
+):
+    shares = settings.model_copy(update={"max_epochs": 8, "warm_epochs": 0.25})
+    warm = train(tables_of_couples, atom_energies, shares, tmp_path, previous=member_folders[0])
+    assert warm["epochs"] == 2
+    assert json.loads((tmp_path / "model.json").read_text())["settings"]["max_epochs"] == 2
 
 
 def test_a_validation_split_without_rows_trains_to_the_end(
