@@ -1,6 +1,6 @@
 # Purpose: what to label next, and whether to go on.
-# Inputs: candidates, structures, the last round's predictions, attack and dataset
-# Outputs: <results>/rounds/{round}/{selection,structures,attack,metrics}.parquet, figures.json
+# Inputs: candidates, structures, the last round's predictions, geometries and dataset
+# Outputs: <results>/rounds/{round}/{selection,structures,geometries,metrics}.parquet, figures.json
 
 
 rule select_batch:
@@ -19,7 +19,7 @@ rule select_batch:
         calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
         selections=earlier_selections,
         predictions=previous_predictions,
-        attack=previous_attack,
+        geometries=previous_geometries,
         labels=previous_labels,
     output:
         selection="<results>/rounds/{round}/selection.parquet",
@@ -44,8 +44,8 @@ rule select_batch:
         "../../scripts/select_batch.py"
 
 
-rule attack_structures:
-    """Geometries on which the committee disagrees most while they stay plausible."""
+rule propose_geometries:
+    """Distorted geometries that are worth a label: by attack, dynamics, normal modes or at random."""
     input:
         dataset="<results>/rounds/{round}/dataset/dataset.parquet",
         structures="<results>/rounds/{round}/dataset/structures.parquet",
@@ -54,23 +54,24 @@ rule attack_structures:
             member=range(campaign.potential.members),
         ),
     output:
-        structures="<results>/rounds/{round}/attack.parquet",
+        geometries="<results>/rounds/{round}/geometries.parquet",
+        metrics="<results>/rounds/{round}/geometry_metrics.parquet",
     log:
-        "<logs>/attack_structures/{round}.log",
+        "<logs>/propose_geometries/{round}.log",
     conda:
         "../../envs/ml.yaml"
-    threads: attack_cores
+    threads: proposal_cores
     resources:
-        mem_mb=attack_memory,
-        runtime=attack_runtime,
+        mem_mb=proposal_memory,
+        runtime=proposal_runtime,
         gpu=committee_gpus,
     params:
         campaign=campaign.campaign,
-        attack=without(leaves("acquisition", "attack"), "share"),
+        geometries=geometry_leaves(),
         device=campaign.potential.device,
         seed=campaign.seed,
     script:
-        "../../scripts/attack_structures.py"
+        "../../scripts/propose_geometries.py"
 
 
 checkpoint assess_round:
@@ -95,6 +96,7 @@ checkpoint assess_round:
             shard=range(campaign.prediction.shards),
         ),
         evaluation="<results>/rounds/{round}/evaluation/metrics.parquet",
+        geometry_metrics=measured_by_geometries,
         evaluation_calibration="<results>/rounds/{round}/evaluation/calibration.json",
         calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
     output:

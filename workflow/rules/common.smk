@@ -78,11 +78,18 @@ def without(mapping, *keys):
 def acquisition_of(wildcards):
     """The acquisition leaves that act on a round's selection: another function spares the seed."""
     section = leaves("acquisition")
-    section["attack"] = {"share": section["attack"]["share"]}
+    section["geometries"] = {"share": section["geometries"]["share"]}
     later = ("function", "beta", "epsilon", "improvement_margin", "random_share", "diversity")
     if int(wildcards.round):
         return without(section, "seed_labels", "seed_random_share")
-    return without(section, "batch_labels", "attack", *later)
+    return without(section, "batch_labels", "geometries", *later)
+
+
+def geometry_leaves():
+    """What decides which geometries are found: the sources that are asked, and their settings."""
+    section = leaves("acquisition", "geometries")
+    asked = campaign.acquisition.geometries.searched
+    return without(section, "share", *(name for name in section["mix"] if name not in asked))
 
 
 def candidate_file():
@@ -172,8 +179,18 @@ def previous_predictions(wildcards):
     ]
 
 
-def previous_attack(wildcards):
-    return of_previous_round(wildcards, "<results>/rounds/{round}/attack.parquet")
+def previous_geometries(wildcards):
+    """The geometries that the last round's committee was searched for; none without a share."""
+    if not campaign.acquisition.geometries.searched:
+        return []
+    return of_previous_round(wildcards, "<results>/rounds/{round}/geometries.parquet")
+
+
+def measured_by_geometries(wildcards):
+    """What the search for geometries measures of the committee: the dynamics' stability."""
+    if "dynamics" not in campaign.acquisition.geometries.searched:
+        return []
+    return [f"<results>/rounds/{wildcards.round}/geometry_metrics.parquet"]
 
 
 def previous_labels(wildcards):

@@ -181,16 +181,16 @@ def prediction_runtime(wildcards, input, threads, attempt):
     return resources.committee_minutes(campaign, work, threads, committee_gpus(), attempt)
 
 
-def attack_cores(wildcards):
-    return resources.committee_cores(resources.attack_s(campaign), committee_gpus())
+def proposal_cores(wildcards):
+    return resources.committee_cores(resources.proposal_s(campaign), committee_gpus())
 
 
-def attack_memory(wildcards, input, attempt):
+def proposal_memory(wildcards, input, attempt):
     return resources.committee_memory_mb(dataset_size(wildcards, input), committee_gpus(), attempt)
 
 
-def attack_runtime(wildcards, threads, attempt):
-    work = resources.attack_s(campaign)
+def proposal_runtime(wildcards, threads, attempt):
+    work = resources.proposal_s(campaign)
     return resources.committee_minutes(campaign, work, threads, committee_gpus(), attempt)
 
 

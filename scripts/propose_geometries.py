@@ -1,28 +1,29 @@
-"""Find geometries on which a round's committee disagrees most while they stay plausible."""
+"""Find distorted geometries worth a label: by attack, dynamics, normal modes or at random."""
 
 from pathlib import Path
 
 import torch
 
-from molsieve.attack import attack_structures
-from molsieve.campaign import Attack
+from molsieve.geometries.proposal import propose_geometries
+from molsieve.geometry_settings import Geometries
 from molsieve.jobs.script import rule_attempt
 from molsieve.potential.committee import Committee
 from molsieve.tables import read_table
 
 
-def attack(inputs, outputs, params, round: int, threads: int) -> None:
-    """Write the adversarial ``structures``, most adversarial first, and print their counts."""
+def propose(inputs, outputs, params, round: int, threads: int) -> None:
+    """Write ``geometries``, most wanted first, and the sources' metrics; print the counts."""
     torch.set_num_threads(threads)
     print(
-        attack_structures(
+        propose_geometries(
             read_table(inputs.dataset, "dataset"),
             read_table(inputs.structures, "structures"),
             Committee.load([Path(p).parent for p in inputs.members], params.device),
-            Attack(**params.attack),
+            Geometries(**params.geometries),
             params.seed,
             round,
-            Path(outputs.structures),
+            Path(outputs.geometries),
+            Path(outputs.metrics),
             params.campaign,
         )
     )
@@ -31,7 +32,7 @@ def attack(inputs, outputs, params, round: int, threads: int) -> None:
 if __name__ == "__main__":
     with rule_attempt(snakemake, keep=True, threads_matter=True) as attempt:
         if attempt.needed:
-            attack(
+            propose(
                 snakemake.input,
                 snakemake.output,
                 snakemake.params,

@@ -1,0 +1,1 @@
+"""Distorted geometries worth a label: attack, dynamics, normal modes, random displacements."""
