@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     status.set_defaults(command=_status)
     _add_retry(commands)
+    _add_predict(commands)
+    export = commands.add_parser("export", help="a campaign's committee as a folder of its own")
+    export.add_argument("campaign", type=Path, help="the campaign's results, results/X")
+    export.add_argument("out", type=Path, help="a folder that does not exist yet")
+    export.add_argument("--round", type=int, help="without it, the last that has been evaluated")
+    export.set_defaults(command=_export)
     schema = commands.add_parser("schema", help="the JSON schema of campaign files")
     schema.add_argument("--output", type=Path, help="a file; without it, the terminal")
     schema.set_defaults(command=_schema)
@@ -93,6 +99,73 @@ def _add_retry(commands: Any) -> None:
     )  # fmt: skip
     how.add_argument("--dry-run", action="store_true", help="say what would be ordered")
     retry.set_defaults(command=_retry)
+
+
+def _add_predict(commands: Any) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="energies and forces of structures by a finished committee, with their uncertainty",
+        description="Reads any file that ASE reads (xyz, extxyz, cif, POSCAR, db), a Parquet table "
+        "of structures, or SMILES (.smi: embedded, then relaxed). Without --out, a table on the "
+        "terminal.",
+    )
+    predict.add_argument("structures", type=Path, help="the file of structures")
+    where = predict.add_argument_group("which committee (one of these)")
+    which = where.add_mutually_exclusive_group(required=True)
+    which.add_argument("--campaign", type=Path, metavar="RESULTS", help="of results/X")
+    which.add_argument("--committee", type=Path, metavar="FOLDER", help="of molsieve export")
+    where.add_argument("--round", type=int, help="of the campaign; else its last evaluated one")
+    how = predict.add_argument_group("how")
+    how.add_argument("--out", type=Path, help="a file ending in .parquet, .extxyz or .csv")
+    how.add_argument("--relax", action="store_true", help="relax first; cells stay as they are")
+    how.add_argument("--fmax", type=_positive, default=0.05, metavar="EV_PER_ANGSTROM",
+        help="largest force after a relaxation (0.05)")  # fmt: skip
+    how.add_argument("--max-steps", type=_count, default=200, help="of a relaxation (200)")
+    how.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    how.add_argument("--charge", type=int, metavar="E", help="of structures that do not say it: 0")
+    how.add_argument("--multiplicity", type=_count, help="of structures that do not say it: 1")
+    predict.set_defaults(command=_predict)
+
+
+def _positive(text: str) -> float:
+    """A number above 0."""
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text}: allowed: a number above 0")
+
+
+def _count(text: str) -> int:
+    """A whole number above 0."""
+    with contextlib.suppress(ValueError):
+        if int(text) > 0:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text}: allowed: a whole number above 0")
+
+
+def _predict(parsed: argparse.Namespace) -> str:
+    from molsieve.predict.command import Request, predict
+    from molsieve.predict.rows import Relaxation
+
+    return predict(
+        Request(
+            parsed.structures,
+            parsed.campaign or parsed.committee,
+            round=parsed.round,
+            out=parsed.out,
+            device=parsed.device,
+            charge_e=parsed.charge,
+            multiplicity=parsed.multiplicity,
+            relaxation=Relaxation(parsed.relax, parsed.fmax, parsed.max_steps),
+        ),
+        sys.stdout.isatty(),
+    )
+
+
+def _export(parsed: argparse.Namespace) -> str:
+    from molsieve.export.folder import export_committee
+
+    return export_committee(parsed.campaign, parsed.out, parsed.round)
 
 
 def _words(text: str) -> list[str]:

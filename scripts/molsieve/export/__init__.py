@@ -1,0 +1,1 @@
+"""``molsieve export``: a round's committee as a folder that needs no campaign beside it."""

@@ -1,0 +1,58 @@
+"""Tables that need not fit into memory: read and written a part at a time, same contracts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from molsieve.tables import (
+    SCHEMAS,
+    atomic_path,
+    check_contract,
+    file_metadata,
+    to_arrow,
+    to_frame,
+)
+
+
+def iter_table(path: Path, name: str, rows: int = 1000) -> Iterator[pd.DataFrame]:
+    """The rows of a table in their order, at most ``rows`` at a time.
+
+    Raises:
+        TableError: as :func:`molsieve.tables.read_table`.
+    """
+    check_contract(path, name)
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=rows):
+            yield to_frame(pa.Table.from_batches([batch]))
+
+
+@contextlib.contextmanager
+def table_stream(
+    name: str, path: Path, campaign: str = ""
+) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
+    """A function that appends rows; the file appears, whole, when the block ends without error.
+
+    Each call writes a row group: give thousands of rows, not one.
+
+    Raises:
+        TableError: as :func:`molsieve.tables.write_table`, by the function.
+    """
+    schema = SCHEMAS[name].with_metadata(file_metadata(name, campaign))
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+
+        def append(rows: Sequence[Mapping[str, Any]]) -> None:
+            if rows:
+                table = to_arrow(pd.DataFrame(list(rows)), name)
+                writer.write_table(table.cast(schema).replace_schema_metadata(schema.metadata))
+
+        yield append
