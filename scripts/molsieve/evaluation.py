@@ -6,6 +6,10 @@ adds is part of the error). The scale of the spread and the conformal quantiles 
 calibration couples that are in the domain, coverage is judged on the test couples. A couple is a
 group, so resampling couples is resampling groups.
 
+Fits, the choice between measures of spread and quantiles are those of
+:mod:`molsieve.potential.spread_model`, whose inputs are here the members' spread of the objective
+(``spread``) and its moderated variant (``moderated``).
+
 Few couples: below ``MIN_CALIBRATION`` nothing can be calibrated; the scale is then the fitted one
 but never below 1, quantiles are the normal ones times the scale, no spread limit is set and
 ``calibrated`` is false. A quantile that conformal prediction cannot give with so few couples
@@ -14,40 +18,36 @@ but never below 1, quantiles are the normal ones times the scale, no spread limi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, spearmanr
 
 from molsieve.campaign import Prediction
+from molsieve.minima import built_geometries, relax_structures
 from molsieve.objective import labelled_values, mean_and_spread, objective_name, species_roles
-from molsieve.potential.calibration import (
-    conformal_quantile,
-    coverage_with_interval,
-    fit_scale,
-    group_bootstrap,
-    mean_absolute,
-    rank_correlation,
-    root_mean_square,
-)
+from molsieve.objective_metrics import JUDGED_SPLITS, objective_metrics
+from molsieve.potential.calibration import root_mean_square
 from molsieve.potential.committee import Committee
 from molsieve.potential.evaluation import evaluate_committee
+from molsieve.potential.evaluation_metrics import normal_quantile
+from molsieve.potential.spread_model import FLOOR, LEVELS, MIN_GROUPS, fit_best
 from molsieve.prediction import (
-    built_geometries,
+    SMALLEST_STD,
     calibrated,
     moderated,
     objective_members,
     predicted_rows,
-    relax_structures,
     role_minima,
 )
 from molsieve.tables import write_json, write_table
 
-SPLITS = ("calibration", "test")
-MIN_CALIBRATION = 5
+SPLITS = JUDGED_SPLITS
+MIN_CALIBRATION = MIN_GROUPS
+OBJECTIVE_MEASURES = (("moderated",), ("spread",), ("spread", FLOOR), (FLOOR,))
+"""Sets of inputs of the objective's standard deviation, by preference."""
 SPREAD_MARGIN = 1.5
 """A spread is trusted up to this times the largest one among the calibration couples."""
 PRIOR_FREEDOM = 4
@@ -88,8 +88,17 @@ def evaluate_round(
     """
     labels = labels[labels["level_id"] == level_id]
     geometries = structures if built is None else built
+    potential, scales = evaluate_committee(committee, dataset, structures, labels, round, seed)
     couples = predicted_couples(
-        dataset, geometries, labels, committee, domain, level_calibration, settings
+        dataset,
+        geometries,
+        labels,
+        committee,
+        domain,
+        level_calibration,
+        settings,
+        SPLITS,
+        scales,
     )
     usable = couples[(couples["split"] == "calibration") & couples["sound"]]
     calibration: dict[str, Any] = fit_calibration(
@@ -101,8 +110,7 @@ def evaluate_round(
     calibration |= {"objective": name, "unit": unit, "round": round, "level_id": level_id}
     calibration["n_test"] = int(((couples["split"] == "test") & couples["sound"]).sum())
     couples = with_intervals(couples, calibration)
-    rows = [{**row, "round": round} for row in objective_metrics(couples, unit, seed)]
-    potential, scales = evaluate_committee(committee, dataset, structures, labels, round, seed)
+    rows = [{**row, "round": round} for row in objective_metrics(couples, unit, seed, calibration)]
     write_table(rows + potential, "metrics", metrics_out, campaign)
     write_json(calibration | scales, calibration_out)
     write_parity(couples, name, unit, round, level_id, parity_out, campaign)
@@ -118,12 +126,16 @@ def predicted_couples(
     level_calibration: Mapping[str, Any],
     settings: Prediction,
     splits: tuple[str, ...] = SPLITS,
+    calibration: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Labelled candidates of ``splits``, as labelled and as predicted, sorted by candidate.
 
+    Args:
+        calibration: the round's, as far as it is known; its ``domain`` is read.
+
     Returns:
         candidate_id, split, label_value, mean, std_raw, members, sound (in the domain by its
-        relaxation), built_geometry_mean (at the labelled geometry), steps; NaN where failed.
+        minima), built_geometry_mean (at the labelled geometry), steps; NaN where failed.
     """
     split = dataset.dropna(subset="candidate_id").drop_duplicates("candidate_id")
     split = split.loc[split["split"].isin(splits), ["candidate_id", "split"]]
@@ -132,7 +144,7 @@ def predicted_couples(
     frame = frame.sort_values("candidate_id").reset_index(drop=True)
     ids, roles = frame["candidate_id"].tolist(), species_roles(domain)
     built = built_geometries(ids, structures, roles)
-    minima = relax_structures(built, committee, settings)
+    minima = relax_structures(built, committee, settings, calibration)
     unscaled = {"scale": 1.0, "q68": 1.0, "q95": 1.0, "std_raw_limit": None}
     rows = predicted_rows(ids, built, minima, domain, unscaled, level_calibration)
     found = role_minima(ids, built, minima, roles)
@@ -158,30 +170,55 @@ def fit_calibration(errors: np.ndarray, std_raw: np.ndarray, members: int) -> di
         members: M of the committee.
 
     Returns:
-        scale, q68, q95, q68_conformal, q95_conformal, common_std, own_weight, std_raw_limit,
-        n_calibration and calibrated.
+        scale, q68, q95, q68_conformal, q95_conformal, quantiles (of ``|error|`` over the spread, by
+        level), common_std, own_weight, std_raw_limit, n_calibration, calibrated; measure and
+        measures, what was kept and the figures of all that were compared.
     """
     n = len(errors)
     common = {
         "common_std": root_mean_square(std_raw) if n else 0.0,
         "own_weight": (members - 1) / (members - 1 + PRIOR_FREEDOM) if n else 1.0,
     }
-    spread = moderated(std_raw, common)
     enough = n >= MIN_CALIBRATION
-    scale = float(fit_scale(errors, spread)) if n else 1.0
-    if not enough:
-        scale = max(scale, 1.0)
-    scores = np.abs(errors) / spread
-    result: dict[str, Any] = {"scale": scale, "n_calibration": n, "calibrated": enough, **common}
-    for key, level in (("q68", 0.68), ("q95", 0.95)):
-        normal = scale * float(norm.ppf(0.5 + level / 2))
-        quantile = float(conformal_quantile(scores, level)) if enough else normal
-        exact = bool(enough and np.isfinite(quantile))
-        if not np.isfinite(quantile):
-            quantile = max(float(scores.max()), normal)
-        result |= {key: quantile, f"{key}_conformal": exact}
-    result["std_raw_limit"] = SPREAD_MARGIN * float(std_raw.max()) if enough else None
-    return result
+    result: dict[str, Any] = {"n_calibration": n, "calibrated": enough, "std_raw_limit": None}
+    if enough:
+        result["std_raw_limit"] = SPREAD_MARGIN * float(std_raw.max())
+    if n == 0:
+        quantiles = {f"{level:g}": normal_quantile(level) for level in LEVELS}
+        unknown = {"q68_conformal": False, "q95_conformal": False, "measures": []}
+        ends = {"q68": quantiles["0.68"], "q95": quantiles["0.95"], "quantiles": quantiles}
+        return result | common | ends | unknown | {"scale": 1.0, "measure": "moderated"}
+    inputs = {
+        "moderated": moderated(std_raw, common),
+        "spread": np.maximum(std_raw, SMALLEST_STD),
+        FLOOR: np.ones(n),
+    }
+    model, figures = fit_best(OBJECTIVE_MEASURES, ("moderated",), inputs, errors, np.arange(n))
+    common |= _as_moderated(model.weights, common)
+    scale = common.pop("scale")
+    return (
+        result
+        | common
+        | {
+            "scale": scale,
+            "measure": model.measure,
+            "measures": [figure.as_dict() for figure in figures],
+            "quantiles": {f"{level:g}": q * scale for level, q in model.quantiles.items()},
+            "q68": model.quantiles[0.68] * scale,
+            "q95": model.quantiles[0.95] * scale,
+            "q68_conformal": model.conformal[0.68],
+            "q95_conformal": model.conformal[0.95],
+        }
+    )
+
+
+def _as_moderated(weights: Mapping[str, float], common: Mapping[str, float]) -> dict[str, float]:
+    """A spread model as scale and own weight, ``std² = scale² (w spread² + (1 - w) common²)``."""
+    if "moderated" in weights:
+        return {"scale": float(np.sqrt(weights["moderated"]))}
+    own, floor = weights.get("spread", 0.0), weights.get(FLOOR, 0.0)
+    square = own + (floor / common["common_std"] ** 2 if floor else 0.0)
+    return {"scale": float(np.sqrt(square)), "own_weight": own / square if square else 1.0}
 
 
 def with_intervals(couples: pd.DataFrame, calibration: Mapping[str, Any]) -> pd.DataFrame:
@@ -198,84 +235,6 @@ def with_intervals(couples: pd.DataFrame, calibration: Mapping[str, Any]) -> pd.
         interval_95=pd.Series([t.get("interval_95") for t in told], couples.index, object),
         in_domain=inside,
     )
-
-
-def objective_metrics(couples: pd.DataFrame, unit: str, seed: int) -> list[dict]:
-    """``metrics`` rows (less ``round``) of every split, with 95 % intervals by couple.
-
-    Errors are over all couples with a prediction, coverage over those in the domain. Of the two
-    correlations, ``rank_correlation`` is Spearman's between prediction and label,
-    ``objective_spread_correlation`` between the size of the error and the spread.
-    """
-    rows = []
-    for split in SPLITS:
-        every = couples[couples["split"] == split]
-        part = every[np.isfinite(every["mean"].to_numpy(float))]
-        inside = part[part["in_domain"]]
-        error, spread = _errors(part, "mean"), part["std_raw"].to_numpy(float)
-        figures: list[tuple[str, str, np.ndarray, Callable[..., float]]] = [
-            ("objective_mae", unit, error, mean_absolute),
-            ("objective_mae_in_domain", unit, _errors(inside, "mean"), mean_absolute),
-            (
-                "objective_mae_built_geometry",
-                unit,
-                _errors(part, "built_geometry_mean"),
-                mean_absolute,
-            ),
-            ("objective_rmse", unit, error, root_mean_square),
-            ("objective_bias", unit, error, np.mean),
-            ("objective_std", unit, part["std"].to_numpy(float), np.mean),
-            ("in_domain_share", "1", every["in_domain"].to_numpy(float), np.mean),
-            ("relaxation_steps", "1", every["steps"].to_numpy(float), np.mean),
-        ]
-        for name, its_unit, values, figure in figures:
-            told = group_bootstrap(values, np.arange(len(values)), seed, figure)
-            rows.append(_metric(split, name, its_unit, len(values), *told))
-        order = _order_correlation(part)
-        rows.append(_metric(split, "rank_correlation", "1", len(part), order))
-        agreement = rank_correlation(error, spread)
-        rows.append(_metric(split, "objective_spread_correlation", "1", len(part), agreement))
-        for level in (68, 95):
-            covered = coverage_with_interval(_errors(inside, "mean"), _half_width(inside, level))
-            rows.append(_metric(split, f"coverage_{level}", "1", len(inside), *covered))
-    return rows
-
-
-def _errors(couples: pd.DataFrame, column: str) -> np.ndarray:
-    return (couples[column] - couples["label_value"]).to_numpy(float)
-
-
-def _half_width(couples: pd.DataFrame, level: int) -> np.ndarray:
-    bounds = np.array(couples[f"interval_{level}"].tolist(), float).reshape(-1, 2)
-    return (bounds[:, 1] - bounds[:, 0]) / 2
-
-
-def _order_correlation(couples: pd.DataFrame) -> float:
-    """Spearman's between prediction and label; NaN for fewer than three couples."""
-    if len(couples) < 3:
-        return float("nan")
-    return float(spearmanr(couples["mean"], couples["label_value"]).statistic)
-
-
-def _metric(
-    split: str,
-    name: str,
-    unit: str,
-    n: int,
-    value: float,
-    low: float = -np.inf,
-    high: float = np.inf,
-) -> dict:
-    known = np.isfinite(value)
-    bounded = bool(known and np.isfinite(low) and np.isfinite(high))
-    return {
-        "split": split,
-        "name": name,
-        "unit": unit,
-        "n": n,
-        "value": float(value) if known else None,
-        "interval": [float(low), float(high)] if bounded else None,
-    }
 
 
 def write_parity(

@@ -1,58 +1,34 @@
 """The committee's word on every candidate: relax its species, evaluate the objective, say how sure.
 
 A candidate is ``in_domain`` when all of these hold, else ``reason`` names the first that does not:
-its elements were all seen in training; the relaxation of each species stayed finite and ended
-within ``CONVERGED_ENOUGH`` times the force threshold; no bond broke or formed on the way; the
-members' spread is not above ``std_raw_limit`` of the calibration (beyond it nothing was tested).
+its elements and charge states were all seen in training; the relaxation of each species stayed
+finite and ended within ``minima.CONVERGED_ENOUGH`` times the force threshold; no bond broke or
+formed on the way; no minimum lies outside of :mod:`molsieve.potential.domain_of_validity` of the
+calibration; the members' spread is not above ``std_raw_limit`` of the calibration (beyond it
+nothing was tested).
 Every accepted candidate gets exactly one row; one without a geometry or without a finite energy
 is ``failed``, with its reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ase
 import numpy as np
 import pandas as pd
-from ase.data import chemical_symbols
 
 from molsieve.campaign import Prediction
-from molsieve.chem.connectivity import bonds_of_geometry, describe_change
-from molsieve.chem.identities import atoms_from_row, structure_row
+from molsieve.minima import Minimum, built_geometries, minimum_rows, relax_structures
 from molsieve.objective import mean_and_spread, member_values, objective_name, species_roles
 from molsieve.potential.committee import Committee
-from molsieve.potential.graphs import AtomsBatch
 from molsieve.prediction_shards import candidate_shards_read, prediction_shard
-from molsieve.relax import relax_batch
 from molsieve.section import digest
 from molsieve.tables import read_table, write_table
 
-CONVERGED_ENOUGH = 4.0
-"""Residual force a prediction may have, in units of the threshold; 0.2 eV/Å on a bond is 1 meV."""
 SMALLEST_STD = 1e-6
 """In the objective's unit: members that agree exactly are still not certain."""
-
-
-@dataclass(frozen=True)
-class Minimum:
-    """What the committee made of one structure.
-
-    Attributes:
-        atoms: at the committee's minimum.
-        energies_ev: (M,) there; energies_given_ev: (M,) at the geometry that was given.
-        steps: committee calls after the first.
-        reason: why it is out of the domain, None if it is not.
-    """
-
-    atoms: ase.Atoms
-    energies_ev: np.ndarray
-    energies_given_ev: np.ndarray
-    steps: int
-    reason: str | None
 
 
 def predict_candidates(
@@ -86,7 +62,7 @@ def predict_candidates(
     """
     ids = sorted(set(candidates.loc[candidates["status"] == "accepted", "candidate_id"]))
     built = built_geometries(ids, structures, species_roles(domain))
-    minima = relax_structures(built, committee, settings)
+    minima = relax_structures(built, committee, settings, calibration)
     rows = predicted_rows(ids, built, minima, domain, calibration, level_calibration)
     failures = _build_failures(species)
     for row in rows:
@@ -118,77 +94,6 @@ def candidates_of_shard(
         ]
         parts.append(rows.loc[np.array(mine, dtype=bool)])
     return pd.concat(parts, ignore_index=True)
-
-
-def built_geometries(
-    candidate_ids: Iterable[str], structures: pd.DataFrame, roles: tuple[str, ...]
-) -> pd.DataFrame:
-    """The relaxed built structure of each role of each candidate: the lowest conformer number."""
-    chosen = structures[
-        structures["candidate_id"].isin(list(candidate_ids))
-        & structures["role"].isin(roles)
-        & (structures["origin"] == "relaxed")
-    ]
-    order = ["candidate_id", "role", "conformer", "structure_id"]
-    chosen = chosen.sort_values(order).drop_duplicates(["candidate_id", "role"])
-    return chosen.reset_index(drop=True)
-
-
-def relax_structures(
-    structures: pd.DataFrame, committee: Committee, settings: Prediction
-) -> dict[str, Minimum]:
-    """structure_id → the committee's minimum, each distinct structure relaxed once.
-
-    Structures of like size share a batch, so little of a batch is padding.
-    """
-    unique = structures.drop_duplicates("structure_id")
-    size = unique["numbers"].map(len)
-    unique = unique.assign(_size=size).sort_values(["_size", "structure_id"])
-    minima: dict[str, Minimum] = {}
-    for first in range(0, len(unique), settings.batch_size):
-        part = unique.iloc[first : first + settings.batch_size]
-        atoms = [atoms_from_row(row) for row in part.to_dict("records")]
-        found = _relax(atoms, committee, settings)
-        minima |= dict(zip(part["structure_id"], found, strict=True))
-    return minima
-
-
-def _relax(given: list[ase.Atoms], committee: Committee, settings: Prediction) -> list[Minimum]:
-    batch = AtomsBatch.from_atoms(given).to(committee.device)
-    limit = settings.fmax_ev_per_angstrom
-    result = relax_batch(committee, batch, limit, settings.max_steps)
-    energies, start = result.energies.cpu().numpy(), result.energies_start.cpu().numpy()
-    positions, owner = result.positions.cpu().numpy(), batch.structure.cpu().numpy()
-    seen = set(committee.elements)
-    minima = []
-    for s, atoms in enumerate(given):
-        moved = atoms.copy()
-        moved.positions = positions[owner == s]
-        reason = _unseen(atoms, seen)
-        if reason is None and bool(result.failed[s]):
-            reason = "the relaxation failed"
-        if reason is None and settings.max_steps > 0:
-            left = float(result.forces_max[s])
-            unfinished = left > CONVERGED_ENOUGH * limit
-            reason = f"not relaxed: {left:.2f} eV/Å left" if unfinished else None
-            reason = reason or _rearranged(atoms, moved)
-        minima.append(Minimum(moved, energies[:, s], start[:, s], int(result.steps[s]), reason))
-    return minima
-
-
-def _unseen(atoms: ase.Atoms, seen: set[int]) -> str | None:
-    new = sorted(set(atoms.numbers.tolist()) - seen)
-    symbols = ", ".join(chemical_symbols[z] for z in new)
-    return f"element never seen in training: {symbols}" if new else None
-
-
-def _rearranged(before: ase.Atoms, after: ase.Atoms) -> str | None:
-    change = describe_change(
-        bonds_of_geometry(before.numbers, before.positions),
-        bonds_of_geometry(after.numbers, after.positions),
-        before.get_chemical_symbols(),
-    )
-    return f"rearranged in relaxation: {change}" if change else None
 
 
 def predicted_rows(
@@ -293,26 +198,6 @@ def _outside(
     if limit is not None and spread > limit:
         return f"spread {spread:.3g} {unit} beyond the calibrated {limit:.3g} {unit}"
     return None
-
-
-def minimum_rows(
-    built: pd.DataFrame, minima: Mapping[str, Minimum], geometry_protocol_id: str
-) -> list[dict]:
-    """``structures`` rows of the minima, one for each built row, parent the built structure."""
-    return [
-        structure_row(
-            minima[row["structure_id"]].atoms,
-            species_id=row["species_id"],
-            origin="relaxed",
-            geometry_protocol_id=geometry_protocol_id,
-            conformer=row["conformer"],
-            parent_structure_id=row["structure_id"],
-            candidate_id=row["candidate_id"],
-            role=row["role"],
-        )
-        for row in built.to_dict("records")
-        if np.isfinite(minima[row["structure_id"]].energies_ev).all()
-    ]
 
 
 def _build_failures(species: pd.DataFrame) -> dict[str, str]:

@@ -10,6 +10,7 @@ from tblite.ase import TBLite
 from molsieve import campaign, tables
 from molsieve.chem.identities import structure_row
 from molsieve.potential.training import train_member
+from tests.finished_campaign import results  # noqa: F401 (a fixture)
 
 LEVEL = "gfn2testlevel000"
 COUPLES = {

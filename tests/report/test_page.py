@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from molsieve.report import ReportFiles, build_report
@@ -176,6 +177,32 @@ def test_an_uncalibrated_spread_is_said_before_the_answer(page, tmp_path):
     uncalibrated = page_of(files, tmp_path / "report.html")
     assert uncalibrated.index('class="warning"') < uncalibrated.index('class="cards"')
     assert 'class="warning"' not in page
+    assert "the spread of the members, not calibrated" in uncalibrated
+    assert "± one calibrated standard deviation" in page and "not calibrated" not in page
+
+
+def test_every_reason_has_a_mark_of_its_own_and_a_lane_in_its_round(tmp_path):
+    files = write_campaign(tmp_path / "tiny", rounds=2)
+    reasons = ["acquired", "random", "attack", "dynamics", "normal_modes", "random_displacement"]
+    frame = read_table(files.selections[1], "selection")
+    frame["reason"] = [reasons[i % 6] for i in range(len(frame))]
+    write_table(frame, "selection", files.selections[1])
+    page = page_of(files, tmp_path / "report.html")
+    drawing = page[page.index("Labelled candidates by round and reason") :]
+    drawing = drawing[: drawing.index("</svg>")]
+    marks = set(re.findall(r'class="(mark series-\d(?: hollow)?)"', drawing))
+    assert len(marks) == len({*reasons, "seed"})
+
+
+def test_the_stability_of_the_dynamics_is_told(page, tmp_path):
+    files = write_campaign(tmp_path / "tiny")
+    row = {"round": 2, "split": "train", "name": "dynamics_stability", "unit": "1"}
+    row |= {"n": 16, "value": 0.75, "interval": [0.476, 0.927]}
+    metrics = read_table(files.metrics[-1], "metrics")
+    write_table(pd.concat([metrics, pd.DataFrame([row])]), "metrics", files.metrics[-1])
+    told = page_of(files, tmp_path / "report.html")
+    assert "12 of 16 trajectories of 1 ps at 600 K ended sane (75 %, 95 % interval 48 to 93" in told
+    assert "ended sane" not in page
 
 
 def test_a_single_round_and_a_single_candidate(tmp_path):

@@ -61,6 +61,97 @@ def conformal_quantile(scores: np.ndarray, level: float) -> float:
     return float(scores[rank - 1]) if rank <= len(scores) else math.inf
 
 
+def grouped_conformal_quantile(scores: np.ndarray, groups: np.ndarray, level: float) -> float:
+    """Conformal quantile where not the entries but the groups are exchangeable; inf when short.
+
+    Entries share their group's weight ``1 / (K + 1)`` evenly, the rest lies at infinity: a random
+    entry of a new group is at or below it with probability at least ``level`` ("HCP": Lee, Barber,
+    Willett, arXiv:2306.06342; see also Dunn, Wasserman, Ramdas, J. Am. Stat.
+    Assoc. 118, 2491 (2023)). With groups of one entry it is :func:`conformal_quantile`.
+
+    Args:
+        scores: (n,) nonconformity scores; groups: (n,) names, K of them.
+        level: wanted coverage, in (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level {level} is not between 0 and 1")
+    scores = np.asarray(scores, dtype=np.float64).ravel()
+    _, index, count = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    order = np.argsort(scores)
+    weights = 1 / ((len(count) + 1) * count[index][order]) if len(scores) else scores
+    rank = int(np.searchsorted(np.cumsum(weights), level - 1e-9))
+    return float(scores[order][rank]) if rank < len(scores) else math.inf
+
+
+def interval_quantile(
+    scores: np.ndarray, groups: np.ndarray, level: float, scale: float = 1.0
+) -> tuple[float, bool]:
+    """What a standard deviation is multiplied by, and whether conformal prediction vouches for it.
+
+    Where there are too few groups for the level (95 % needs 19): the conformal quantile of the
+    entries, the largest score where they are too few as well, and never less than ``scale`` times
+    the normal quantile.
+    """
+    scores = np.asarray(scores, dtype=np.float64).ravel()
+    quantile = grouped_conformal_quantile(scores, groups, level)
+    if math.isfinite(quantile):
+        return quantile, True
+    normal = scale * float(stats.norm.ppf(0.5 + level / 2))
+    entrywise = conformal_quantile(scores, level)
+    largest = float(scores.max()) if scores.size else normal
+    return max(entrywise if math.isfinite(entrywise) else largest, normal), False
+
+
+def coverage_by_group(
+    hits: np.ndarray, groups: np.ndarray, seed: int, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Share of hits and its interval: exact where entries are their own groups, else resampled.
+
+    The cluster bootstrap knows no doubt where every entry is a hit (or none is); the interval is
+    then the binomial one of as many trials as there are groups. With one group: 0 to 1.
+
+    Args:
+        hits: (n,) bool; groups: (n,) names.
+
+    Returns:
+        share, low, high; ``nan, 0, 1`` for no entry.
+    """
+    hits = np.asarray(hits, dtype=np.float64).ravel()
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    counts, sums = np.bincount(index), np.bincount(index, hits)
+    share = float(hits.mean()) if hits.size else math.nan
+    if hits.size == len(counts) or share in (0.0, 1.0):
+        return share, *binomial_interval(
+            round(share * len(counts)) if hits.size else 0, len(counts), confidence
+        )
+    if len(counts) == 1:
+        return share, 0.0, 1.0
+    return group_bootstrap(
+        np.arange(len(counts)),
+        np.arange(len(counts)),
+        seed,
+        lambda drawn: float(sums[drawn].sum() / counts[drawn].sum()),
+        confidence,
+    )
+
+
+def normal_loss(errors: np.ndarray, stds: np.ndarray) -> np.ndarray:
+    """(n,) negative log-likelihood of each error under a normal of its standard deviation."""
+    errors, stds = _pair(errors, stds)
+    return np.log(stds) + 0.5 * np.square(errors / stds) + 0.5 * math.log(2 * math.pi)
+
+
+def interval_score(errors: np.ndarray, half_widths: np.ndarray, level: float) -> float:
+    """Mean width of the intervals plus ``2 / (1 - level)`` times what truth lies outside by.
+
+    Proper: no other interval has a lower expectation than the true central one (Gneiting, Raftery,
+    J. Am. Stat. Assoc. 102, 359 (2007), eq. 43). In the errors' unit.
+    """
+    errors, half_widths = _pair(errors, half_widths)
+    outside = np.maximum(np.abs(errors) - half_widths, 0)
+    return float(np.mean(2 * half_widths + 2 / (1 - level) * outside))
+
+
 def coverage_with_interval(
     errors: np.ndarray, half_widths: np.ndarray, confidence: float = 0.95
 ) -> tuple[float, float, float]:

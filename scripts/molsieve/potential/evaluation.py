@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,24 @@ import torch
 
 from molsieve.potential import calibration
 from molsieve.potential.committee import Committee
-from molsieve.potential.graphs import AtomsBatch
+from molsieve.potential.domain_of_validity import fit_domain
+from molsieve.potential.evaluation_metrics import (
+    Quantity,
+    comparison_metrics,
+    domain_metrics,
+    quantity_metrics,
+)
+from molsieve.potential.feature_distance import FeatureSpace
+from molsieve.potential.graphs import AtomsBatch, label_stresses
+from molsieve.potential.spread_model import MIN_GROUPS, fit_best
+from molsieve.potential.uncertainty import (
+    ENERGY_MEASURES,
+    FORCE_MEASURES,
+    STRESS_MEASURES,
+    UPPER,
+    Spreads,
+    spreads,
+)
 
 BATCH_STRUCTURES = 128
 SPLITS = ("train", "validation", "calibration", "test")
@@ -19,20 +36,52 @@ SPLITS = ("train", "validation", "calibration", "test")
 
 @dataclass(frozen=True)
 class Residuals:
-    """Prediction minus label of one split, S structures of N atoms.
+    """Prediction minus label of one split, S structures of N atoms, M members.
 
     Attributes:
-        energy_per_atom, energy_std_per_atom: (S,) eV/atom.
-        forces, forces_std: (N, 3) eV/Å.
-        groups: (S,); atom_groups: (N,).
+        energy_per_atom: (S,) eV/atom. forces: (N, 3) eV/Å. stress: (S, 3, 3) eV/Å³, NaN where
+            label or prediction have none.
+        groups: (S,). structure: (N,) whose atom it is.
+        member_energies: (M, S) eV; member_forces: (M, N, 3) eV/Å; member_stress: (M, S, 3, 3).
+        features: (S, D), see :class:`molsieve.potential.committee.CommitteeOutput`.
     """
 
     energy_per_atom: np.ndarray
-    energy_std_per_atom: np.ndarray
     forces: np.ndarray
-    forces_std: np.ndarray
+    stress: np.ndarray
     groups: np.ndarray
-    atom_groups: np.ndarray
+    structure: np.ndarray
+    member_energies: np.ndarray
+    member_forces: np.ndarray
+    member_stress: np.ndarray
+    features: np.ndarray
+
+    @property
+    def energy_std_per_atom(self) -> np.ndarray:
+        """(S,) eV/atom, sample standard deviation over the members."""
+        return self.member_energies.std(0, ddof=1) / np.bincount(self.structure)
+
+    @property
+    def forces_std(self) -> np.ndarray:
+        """(N, 3) eV/Å, sample standard deviation over the members."""
+        return self.member_forces.std(0, ddof=1)
+
+    @property
+    def force_errors(self) -> np.ndarray:
+        """(S,) root mean square error of a structure's force components, eV/Å."""
+        square = np.square(self.forces).mean(1)
+        return np.sqrt(np.bincount(self.structure, square) / np.bincount(self.structure))
+
+    def spreads(self, space: FeatureSpace | None) -> Spreads:
+        """What the members say of these errors."""
+        return spreads(
+            self.member_energies,
+            self.member_forces,
+            self.features,
+            self.structure,
+            space,
+            self.member_stress,
+        )
 
 
 def committee_residuals(
@@ -42,27 +91,33 @@ def committee_residuals(
     structures = _labelled_geometries(rows, structures, labels)
     labels = labels.drop_duplicates("structure_id").set_index("structure_id")
     labels = labels.loc[list(rows["structure_id"])]
-    energies, stds, forces, forces_stds, sizes = [], [], [], [], []
+    outputs, sizes = [], []
     for start in range(0, len(structures), BATCH_STRUCTURES):
-        part = structures.iloc[start : start + BATCH_STRUCTURES]
-        batch = AtomsBatch.from_structures(part)
-        output = committee(batch)
-        energies.append(output.energy_mean)
-        stds.append(output.energy_std)
-        forces.append(output.forces_mean)
-        forces_stds.append(output.forces_std)
+        batch = AtomsBatch.from_structures(structures.iloc[start : start + BATCH_STRUCTURES])
+        outputs.append(committee(batch))
         sizes.append(batch.sizes)
     n = torch.cat(sizes).numpy()
+    energies = torch.cat([o.energies for o in outputs], 1).cpu().numpy()
+    forces = torch.cat([o.forces for o in outputs if o.forces is not None], 1).cpu().numpy()
+    none = np.full((len(committee), 1, 3, 3), np.nan)
+    stress = np.concatenate(
+        [
+            none.repeat(o.energies.shape[1], 1) if o.stress is None else o.stress.cpu().numpy()
+            for o in outputs
+        ],
+        axis=1,
+    )
     label_forces = np.concatenate([np.asarray(f, float) for f in labels["forces_ev_per_angstrom"]])
-    groups = rows["group"].to_numpy(str)
     return Residuals(
-        energy_per_atom=(torch.cat(energies).cpu().numpy() - labels["energy_ev"].to_numpy(float))
-        / n,
-        energy_std_per_atom=torch.cat(stds).cpu().numpy() / n,
-        forces=torch.cat(forces).cpu().numpy() - label_forces.reshape(-1, 3),
-        forces_std=torch.cat(forces_stds).cpu().numpy(),
-        groups=groups,
-        atom_groups=np.repeat(groups, n),
+        energy_per_atom=(energies.mean(0) - labels["energy_ev"].to_numpy(float)) / n,
+        forces=forces.mean(0) - label_forces.reshape(-1, 3),
+        stress=stress.mean(0) - label_stresses(labels).numpy(),
+        groups=rows["group"].to_numpy(str),
+        structure=np.repeat(np.arange(len(n)), n),
+        member_energies=energies,
+        member_forces=forces,
+        member_stress=stress,
+        features=torch.cat([o.features for o in outputs]).cpu().numpy(),
     )
 
 
@@ -90,15 +145,17 @@ def evaluate_committee(
     labels: pd.DataFrame,
     round: int,
     seed: int,
-) -> tuple[list[dict], dict[str, float]]:
-    """Rows of the ``metrics`` table by split, and the calibration of energies and forces.
+) -> tuple[list[dict], dict[str, Any]]:
+    """Rows of the ``metrics`` table by split, and the calibration of energies, forces and stresses.
 
-    The scales are fitted on the split ``calibration``; coverage of the calibrated spread is judged
-    on ``test``, hits resampled by group. A split without rows gives no metrics; without
-    calibration rows the scales are 1 and say so by ``calibration_structures: 0``.
+    All that is fitted or chosen is so on the split ``calibration`` (distances from ``train``);
+    coverage is judged on ``test``. A split without rows gives no metrics; without calibration rows
+    the scales are 1 and say so by ``calibration_structures: 0``.
 
     Returns:
-        metrics rows; ``{"energy_scale", "force_scale", "calibration_structures"}``.
+        metrics rows; the part of ``calibration.json`` that :mod:`molsieve.potential.uncertainty`
+        documents, with ``energy_scale``, ``force_scale`` (of the plain spreads) and
+        ``calibration_structures``.
     """
     rows = dataset[dataset["level_id"] == committee.level_id].sort_values("structure_id")
     labels = labels[(labels["level_id"] == committee.level_id) & (labels["status"] == "ok")]
@@ -107,86 +164,83 @@ def evaluate_committee(
         for split in SPLITS
         if len(part := rows[rows["split"] == split])
     }
-    scales = fit_scales(parts.get("calibration"))
+    space = feature_space(parts.get("train"))
+    fitted = fit_calibration(parts.get("calibration"), space)
     metrics = [
         {"round": round, "split": split, **row}
         for split, part in parts.items()
-        for row in error_metrics(part, seed) + spread_metrics(part, scales, seed)
+        for row in residual_metrics(part, space, fitted, split, seed)
     ]
-    return metrics, scales
+    return metrics, fitted
 
 
-def fit_scales(part: Residuals | None) -> dict[str, float]:
-    """Scale of the energy-per-atom spread and of the force-component spread; 1 without data."""
+def feature_space(train: Residuals | None) -> FeatureSpace | None:
+    """Of the training structures; None for too few to tell a direction from another."""
+    enough = train is not None and len(train.groups) > MIN_GROUPS
+    return FeatureSpace.of(train.features) if train is not None and enough else None
+
+
+def quantities(part: Residuals, space: FeatureSpace | None) -> list[Quantity]:
+    """Errors and the spreads that may explain them: energies, forces and, where known, stresses."""
+    found = part.spreads(space)
+    force_groups = np.repeat(part.groups[part.structure], 3)
+    forces = part.forces.ravel()
+    told = [
+        Quantity("energy", "eV/atom", part.energy_per_atom, part.groups, found.energy,
+                 ENERGY_MEASURES, ("energy",)),
+        Quantity("force", "eV/Å", forces, force_groups, found.force, FORCE_MEASURES,
+                 ("component",)),
+    ]  # fmt: skip
+    stress = part.stress[:, *UPPER].ravel()
+    known = np.isfinite(stress)
+    if known.any():
+        inputs = {name: values[known] for name, values in found.stress.items()}
+        groups = np.repeat(part.groups, 6)[known]
+        told.append(
+            Quantity("stress", "eV/Å³", stress[known], groups, inputs, STRESS_MEASURES,
+                     ("component",))
+        )  # fmt: skip
+    return told
+
+
+def fit_calibration(part: Residuals | None, space: FeatureSpace | None) -> dict[str, Any]:
+    """What the calibration split says; JSON."""
     if part is None:
         return {"energy_scale": 1.0, "force_scale": 1.0, "calibration_structures": 0}
-    return {
-        "energy_scale": calibration.fit_scale(part.energy_per_atom, part.energy_std_per_atom),
-        "force_scale": calibration.fit_scale(part.forces, part.forces_std),
-        "calibration_structures": len(part.groups),
-    }
+    fitted: dict[str, Any] = {"calibration_structures": len(part.groups)}
+    for quantity in quantities(part, space):
+        plain = quantity.inputs[quantity.plain[0]]
+        # Members that agree exactly (free atoms: no force at all) leave nothing to scale.
+        scale = calibration.fit_scale(quantity.errors, plain) if np.any(plain > 0) else 1.0
+        fitted[f"{quantity.name}_scale"] = scale
+        model, figures = fit_best(
+            quantity.measures, quantity.plain, quantity.inputs, quantity.errors, quantity.groups
+        )
+        fitted[quantity.name] = model.as_dict() | {
+            "unit": quantity.unit,
+            "n": len(quantity.errors),
+            "groups": len(set(quantity.groups)),
+            "measures": [figure.as_dict() for figure in figures],
+        }
+    if len(set(part.groups)) >= MIN_GROUPS:
+        domain = fit_domain(part.spreads(space).domain, part.force_errors, part.groups)
+        fitted["domain"] = domain.as_dict()
+    read = [fitted[name]["weights"] for name in ("energy", "force", "stress") if name in fitted]
+    scores = fitted.get("domain", {}).get("measure", "")
+    if space is not None and ("feature" in scores or any("feature_distance" in w for w in read)):
+        fitted["features"] = space.as_dict()
+    return fitted
 
 
-def error_metrics(part: Residuals, seed: int) -> list[dict]:
-    """Mean absolute and root mean square errors with 95 % intervals by group."""
-    force_groups = np.repeat(part.atom_groups, 3)
+def residual_metrics(
+    part: Residuals, space: FeatureSpace | None, fitted: dict[str, Any], split: str, seed: int
+) -> list[dict]:
+    """Rows of one split, less ``round`` and ``split``; intervals are by group."""
     found = []
-    for quantity, values, groups, unit in (
-        ("energy", part.energy_per_atom, part.groups, "eV/atom"),
-        ("force", part.forces.ravel(), force_groups, "eV/Å"),
-    ):
-        means = _group_means(values, groups)
-        for name, power in (("mae", 1), ("rmse", 2)):
-            value, low, high = _weighted_interval(means[power], means[0], seed, power)
-            found.append(_metric(f"{quantity}_{name}", unit, len(values), value, low, high))
+    for quantity in quantities(part, space):
+        found += quantity_metrics(quantity, fitted.get(quantity.name), seed, split == "test")
+        if split == "calibration" and quantity.name in fitted:
+            found += comparison_metrics(quantity.name, fitted[quantity.name])
+    if split in ("calibration", "test") and "domain" in fitted:
+        found += domain_metrics(fitted["domain"], part.spreads(space).domain, part.groups, seed)
     return found
-
-
-def spread_metrics(part: Residuals, scales: dict[str, float], seed: int) -> list[dict]:
-    """Coverage of the calibrated 68 and 95 % normal intervals, and rank correlation."""
-    found = []
-    force_groups = np.repeat(part.atom_groups, 3)
-    for quantity, errors, stds, groups in (
-        ("energy", part.energy_per_atom, part.energy_std_per_atom, part.groups),
-        ("force", part.forces.ravel(), part.forces_std.ravel(), force_groups),
-    ):
-        stds = scales[f"{quantity}_scale"] * calibration.floored(stds)
-        for share, width in ((68, 1.0), (95, 1.959964)):
-            hits = (np.abs(errors) <= width * stds).astype(float)
-            means = _group_means(hits, groups)
-            value, low, high = _weighted_interval(means[1], means[0], seed, 1)
-            found.append(_metric(f"{quantity}_coverage_{share}", "1", len(hits), value, low, high))
-        correlation = calibration.rank_correlation(errors, stds)
-        found.append(_metric(f"{quantity}_rank_correlation", "1", len(errors), correlation))
-    return found
-
-
-def _group_means(values: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
-    """Per group: number of entries, sum of ``|value|``, sum of ``value^2``."""
-    _, index = np.unique(groups, return_inverse=True)
-    return [np.bincount(index, np.abs(values) ** power) for power in (0, 1, 2)]
-
-
-def _weighted_interval(
-    sums: np.ndarray, counts: np.ndarray, seed: int, power: int
-) -> tuple[float, float, float]:
-    """``(sum sums / sum counts) ** (1 / power)`` and its bootstrap interval over groups."""
-    groups = np.arange(len(sums))
-
-    def statistic(drawn: np.ndarray) -> float:
-        drawn = drawn.astype(int)
-        return float((sums[drawn].sum() / counts[drawn].sum()) ** (1 / power))
-
-    return calibration.group_bootstrap(groups, groups, seed, statistic)
-
-
-def _metric(
-    name: str, unit: str, n: int, value: float, low: float = -math.inf, high: float = math.inf
-) -> dict:
-    return {
-        "name": name,
-        "unit": unit,
-        "n": n,
-        "value": None if math.isnan(value) else value,
-        "interval": [low, high] if math.isfinite(low) and math.isfinite(high) else None,
-    }

@@ -1,18 +1,17 @@
-"""How the committee learned: parity, error and spread by round, calibration, why the loop ended."""
+"""How the committee learned: parity, error and spread by round, why the loop ended."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from molsieve.acquisition.stopping import expected_missed
-from molsieve.potential.calibration import binomial_interval
 from molsieve.report.markup import (
     beside,
     figure,
@@ -31,7 +30,8 @@ from molsieve.report.svg import Axis, Plot, axis_from_zero, axis_of_rounds, axis
 HELD_OUT = ("test", "calibration")
 SERIES = {"test": 1, "calibration": 2, "train": 3, "validation": 4}
 NOT_TABULATED = ("round", "expected_missed", "objective", "unit", "best_candidate_id")
-CONFIDENCE_LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
+DRAWN = re.compile(r"coverage_(?!68|95)\d+$|normal_coverage|_loss_of_")
+"""Figures that the section on calibration shows already."""
 
 
 def stop_section(results: Results) -> str:
@@ -124,12 +124,20 @@ def parity_section(results: Results) -> str:
     drawing = figure(
         plot.svg(),
         f"Round {int(last['round'].max())}: committee against labels on couples that never trained "
-        f"it, n = {len(last)}. Bars are ± one calibrated standard deviation; the calibration "
-        "couples set that scale, the test couples judge it.",
+        f"it, n = {len(last)}. {_bars_of_parity(results)}",
     )
     columns = ["split", "n", f"MAE / {unit}", f"RMSE / {unit}", f"bias / {unit}"]
     errors = table(columns, _errors(last), texts=("split",))
     return section("parity", "Parity", beside(drawing, errors))
+
+
+def _bars_of_parity(results: Results) -> str:
+    if not results.calibrated:
+        return "Bars are ± the spread of the members, not calibrated."
+    return (
+        "Bars are ± one calibrated standard deviation; the calibration couples set that scale, the "
+        "test couples judge it."
+    )
 
 
 def _held_out(parity: pd.DataFrame) -> pd.DataFrame:
@@ -159,12 +167,12 @@ def _errors(frame: pd.DataFrame) -> list[list[str]]:
 
 def rounds_section(results: Results) -> str:
     """Held-out error and calibrated spread against round, as the rounds themselves judged them."""
-    split = next((s for s in HELD_OUT if len(_metric(results, s, "objective_mae"))), None)
+    split = next((s for s in HELD_OUT if len(results.metric_rows(s, "objective_mae"))), None)
     if split is None:
         note = nothing("No held-out couple yet, so no error can be told.")
         return section("rounds", "Error and spread by round", note, _metrics_table(results))
-    error = _metric(results, split, "objective_mae")
-    spread = _metric(results, split, "objective_std")
+    error = results.metric_rows(split, "objective_mae")
+    spread = results.metric_rows(split, "objective_std")
     bars = [_interval(i) for i in error["interval"]]
     x = axis_of_rounds(error["round"].tolist())
     highs = [high for _, high in bars]
@@ -197,13 +205,6 @@ def rounds_section(results: Results) -> str:
     )
 
 
-def _metric(results: Results, split: str, name: str) -> pd.DataFrame:
-    """The rows of one figure that have a value, one a round."""
-    metrics = results.metrics
-    rows = metrics[(metrics["split"] == split) & (metrics["name"] == name)]
-    return rows[rows["value"].notna()].drop_duplicates("round").sort_values("round")
-
-
 def _interval(interval: Any) -> tuple[float, float]:
     """(low, high), NaN where there is none."""
     if interval is None or len(interval) != 2:
@@ -225,47 +226,8 @@ def _metrics_table(results: Results) -> str:
             str(int(r["n"])),
         ]
         for _, r in results.metrics.iterrows()
+        if not DRAWN.search(r["name"])
     ]
     columns = ["round", "split", "figure", "value", "95 % interval", "unit", "n"]
     body = table(columns, rows, texts=("split", "figure", "unit"))
     return f"<details><summary>All figures of all rounds ({len(rows)})</summary>{body}</details>"
-
-
-def calibration_section(results: Results) -> str:
-    """Reliability diagram: how often the truth lay inside the interval that promised to hold it."""
-    held = _held_out(results.parity)
-    held = held[held["std"].notna() & (held["std"] > 0)]
-    test = held[(held["split"] == "test") & (held["round"] == held["round"].max())]
-    if test.empty:
-        note = nothing("No test couple with an uncertainty: calibration cannot be judged yet.")
-        return section("calibration", "Calibration of the uncertainty", note)
-    ratio = ((test["mean"] - test["label_value"]).abs() / test["std"]).to_numpy(float)
-    observed = [float((ratio <= stats.norm.ppf(0.5 + p / 2)).mean()) for p in CONFIDENCE_LEVELS]
-    bars = [binomial_interval(round(o * len(ratio)), len(ratio)) for o in observed]
-    coverage = _coverage(results)
-    x = Axis("promised share inside the interval", 0.0, 1.0)
-    plot = Plot(x, Axis("observed share", 0.0, 1.0), "Reliability diagram", width=480, height=440)
-    plot.diagonal("perfect")
-    plot.line(CONFIDENCE_LEVELS, observed, "series-1")
-    plot.points(CONFIDENCE_LEVELS, observed, 1, f"test, n = {len(ratio)}", y_errors=bars)
-    drawing = figure(
-        plot.svg(),
-        f"Share of the {len(ratio)} test couples whose label lies within the central normal "
-        "interval of the calibrated standard deviation. Below the diagonal: overconfident; "
-        "above: too wide. Bars are 95 % Clopper-Pearson intervals; the points share couples, "
-        "so they are not independent.",
-    )
-    columns = ["interval", "round", "n", "coverage", "95 % interval"]
-    intervals = table(columns, coverage, caption="Test couples inside") if coverage else ""
-    title = "Calibration of the uncertainty"
-    return section("calibration", title, beside(drawing, intervals))
-
-
-def _coverage(results: Results) -> list[list[str]]:
-    """Coverage of the intervals that the predictions carry, by round."""
-    rows = []
-    for name, promised in (("coverage_68", "68 %"), ("coverage_95", "95 %")):
-        for _, r in _metric(results, "test", name).iterrows():
-            interval = interval_text(r["interval"], 2)
-            rows.append([promised, str(r["round"]), str(r["n"]), number(r["value"], 2), interval])
-    return rows

@@ -9,12 +9,8 @@ from string import Template
 from typing import Any
 
 from molsieve.report.answer import answer_section, confirmed_section, ranking_section
-from molsieve.report.learning import (
-    calibration_section,
-    parity_section,
-    rounds_section,
-    stop_section,
-)
+from molsieve.report.calibration import calibration_section
+from molsieve.report.learning import parity_section, rounds_section, stop_section
 from molsieve.report.molecules import draw_molecule
 from molsieve.report.provenance import levels_section, provenance_section
 from molsieve.report.results import ReportFiles, Results, read_results

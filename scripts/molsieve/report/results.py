@@ -44,6 +44,8 @@ class ReportFiles:
     """``R/rounds/{round}/figures.json``, every round"""
     parity: Sequence[Path] = ()
     """``R/rounds/{round}/evaluation/parity.parquet``, every round"""
+    calibration: Path | None = None
+    """``R/rounds/{last}/evaluation/calibration.json``"""
     dataset: Path | None = None
     """``R/rounds/{last}/dataset/dataset.parquet``"""
     receipts: Sequence[Path] = ()
@@ -68,6 +70,7 @@ class Results:
     metrics: pd.DataFrame
     figures: list[dict[str, Any]]
     parity: pd.DataFrame
+    calibration: dict[str, Any]
     dataset: pd.DataFrame
     receipts: pd.DataFrame
     references: dict[str, pd.DataFrame]
@@ -100,6 +103,11 @@ class Results:
         rounds = [f["round"].max() for f in (self.ranking, self.parity, self.selection) if len(f)]
         return int(max(rounds, default=0))
 
+    def metric_rows(self, split: str, name: str) -> pd.DataFrame:
+        """The rows of one figure that have a value, one a round."""
+        rows = self.metrics[(self.metrics["split"] == split) & (self.metrics["name"] == name)]
+        return rows[rows["value"].notna()].drop_duplicates("round").sort_values("round")
+
     def identifiers(self) -> dict[str, str]:
         """candidate_id -> canonical SMILES, of every candidate that is known."""
         names: dict[str, str] = {}
@@ -125,6 +133,7 @@ def read_results(campaign: Mapping[str, Any], files: ReportFiles, verdict: str) 
         metrics=read_table(files.metrics, "metrics"),
         figures=[json.loads(Path(p).read_text()) for p in files.figures],
         parity=read_table(files.parity, "parity"),
+        calibration=json.loads(files.calibration.read_text()) if files.calibration else {},
         dataset=read_table([files.dataset] if files.dataset else [], "dataset"),
         receipts=read_table(files.receipts, "receipt"),
         references={k: read_table(p, "references") for k, p in files.references.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from molsieve.geometry_settings import DISTORTED
 from molsieve.report.markup import (
     beside,
     count_bars,
@@ -45,11 +46,12 @@ def acquisition_section(results: Results) -> str:
             _acquisition_plot(picked, reasons, known.dropna(), results),
             _counts_table(selection, reasons),
         ),
+        _stability(results),
     )
 
 
 def _reason_order(reason: str) -> tuple[int, str]:
-    known = ["acquired", "random", "attack", "seed", "displaced"]
+    known = ["acquired", "random", *DISTORTED, "seed", "displaced"]
     return (known.index(reason) if reason in known else len(known), reason)
 
 
@@ -65,7 +67,7 @@ def _acquisition_plot(
     quartiles = np.quantile(known, [0.25, 0.75])
     plot.band(x.low, x.high, quartiles[0], quartiles[1], "middle half of all candidates")
     names = results.identifiers()
-    width, drawn = 0.8 / len(reasons), 0
+    lanes, drawn = _lanes(shown, reasons), 0
     for i, reason in enumerate(reasons):
         every = shown[shown["reason"] == reason].sort_values(["round", "candidate_id"])
         part = every.iloc[:: _stride(len(shown))]
@@ -73,8 +75,9 @@ def _acquisition_plot(
         if part.empty:
             continue
         # Spread inside the round's lane by a golden-ratio sequence: dense, even, repeatable.
-        inside = (0.1 + 0.8 * np.modf(0.618034 * np.arange(len(part)))[0]) * width
-        xs = part["round"].to_numpy(float) - 0.4 + i * width + inside
+        inside = 0.1 + 0.8 * np.modf(0.618034 * np.arange(len(part)))[0]
+        lane = np.array([lanes[r, reason] for r in part["round"]])
+        xs = part["round"].to_numpy(float) - 0.4 + lane[:, 0] + inside * lane[:, 1]
         tips = [
             f"{names.get(c, c)}\n{reason}, round {r}\n{results.objective} {v:.3f} {results.unit}"
             for c, r, v in zip(part["candidate_id"], part["round"], part["value"], strict=True)
@@ -87,12 +90,41 @@ def _acquisition_plot(
             tips=tips,
             molecules=part["candidate_id"].tolist(),
             size=_mark_size(len(shown)),
+            hollow=i >= 6,  # there are six kinds of marks
         )
     return figure(
         plot.svg(),
         f"Candidates labelled in each round ({drawn:,} of {len(shown):,} are drawn), placed by "
         f"the last committee's mean. The band holds the middle half of all {len(known):,} "
         "predicted candidates. Inside a round, marks are spread sideways only to be seen.",
+    )
+
+
+def _lanes(shown: pd.DataFrame, reasons: list[str]) -> dict[tuple[int, str], tuple[float, float]]:
+    """(round, reason) → where its lane begins and how wide it is; a round's lanes share 0.8."""
+    lanes = {}
+    for r, part in shown.groupby("round"):
+        present = [reason for reason in reasons if reason in set(part["reason"])]
+        width = 0.8 / len(present)
+        lanes |= {(r, reason): (k * width, width) for k, reason in enumerate(present)}
+    return lanes
+
+
+def _stability(results: Results) -> str:
+    """Whether the committee's own dynamics hold, of the last round that ran any."""
+    rows = results.metric_rows("train", "dynamics_stability")
+    if rows.empty:
+        return ""
+    last = rows.iloc[-1]
+    ended = round(last["value"] * last["n"])
+    low, high = (100 * end for end in last["interval"])
+    told = results.campaign["acquisition"]["geometries"]["dynamics"]
+    return paragraph(
+        f"Dynamics on round {int(last['round'])}'s committee: {ended} of {int(last['n'])} "
+        f"trajectories of {told['length_ps']:g} ps at {told['temperature_k']:g} K ended sane "
+        f"({100 * last['value']:.0f} %, 95 % interval {low:.0f} to {high:.0f} %): no bond torn or "
+        "formed by accident, no runaway temperature or energy. Frames where the others went astray "
+        "are proposed for labelling."
     )
 
 
