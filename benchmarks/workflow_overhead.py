@@ -20,7 +20,7 @@ from molsieve.loading import load_campaign
 
 CHEMISTRY = ("build_structures", "build_references")
 LABELLING = ("label_references", "label_batch", "confirm_hits", "retry_labels")
-LEARNING = ("train_member", "evaluate_committee", "predict_candidates", "attack_structures")
+LEARNING = ("train_member", "evaluate_committee", "predict_candidates", "propose_geometries")
 STAMP = re.compile(r"^\[(\w{3} \w{3} +\d+ [\d:]+ \d{4})\]")
 
 

@@ -31,7 +31,7 @@ def assess(inputs, outputs, params, round: int) -> None:
         params.seed,
         Path(outputs.figures),
         Path(outputs.metrics),
-        read_table(inputs.evaluation, "metrics"),
+        read_table([inputs.evaluation, *inputs.geometry_metrics], "metrics"),
         json.loads(Path(inputs.evaluation_calibration).read_text()),
         params.campaign,
     )

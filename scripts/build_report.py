@@ -28,6 +28,7 @@ def report(inputs, page: Path, params, config: dict) -> None:
             metrics=paths(inputs.metrics),
             figures=paths(inputs.figures),
             parity=paths(inputs.parity),
+            calibration=Path(inputs.evaluation),
             dataset=Path(inputs.dataset),
             receipts=paths(inputs.receipts),
             references=dict(zip(params.levels, paths(inputs.references), strict=True)),

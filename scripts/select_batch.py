@@ -32,7 +32,7 @@ def select(inputs, outputs, params, round: int, levels: dict, run: Run) -> None:
         params.seed,
         read_table(inputs.selections, "selection"),
         read_table(inputs.predictions, "predictions") if later else None,
-        read_table(inputs.attack, "structures") if later else None,
+        read_table(inputs.geometries, "geometries") if later else None,
         known if later else None,
         Path(outputs.selection),
         Path(outputs.structures),

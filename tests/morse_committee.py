@@ -11,8 +11,11 @@ import torch
 from ase.data import covalent_radii
 
 from molsieve.potential.committee import CommitteeOutput
+from molsieve.potential.graphs import AtomsBatch
+from molsieve.relax import relax_batch
 
 BASELINE_EV = -50.0
+FORMULAS = ["COH", "C2H2O", "H3C", "CO2", "C3O2H2"]
 
 
 class MorseCommittee:
@@ -21,6 +24,7 @@ class MorseCommittee:
     level_id = "morse"
     device = "cpu"
     elements = frozenset({1, 6, 8})
+    states = frozenset({(0, 1)})
 
     def __init__(self, members: int = 3, difference: float = 0.03, size: float = 1.0):
         spread = difference * np.linspace(-1, 1, members)
@@ -68,3 +72,12 @@ def cluster(symbols: str, seed: int, noise: float = 0.15) -> ase.Atoms:
     places = np.cumsum(steps[np.arange(len(atoms)) % 4], axis=0)
     atoms.positions = places + noise * generator.normal(size=places.shape)
     return atoms
+
+
+def relaxed_clusters() -> tuple[MorseCommittee, AtomsBatch, torch.Tensor]:
+    """A committee, one cluster a formula at its minima, and its mean energies there (S,)."""
+    committee = MorseCommittee()
+    batch = AtomsBatch.from_atoms([cluster(f, seed) for seed, f in enumerate(FORMULAS)])
+    result = relax_batch(committee, batch, 1e-3, 200)
+    assert result.converged.all()
+    return committee, batch.with_positions(result.positions), result.energies.mean(0)

@@ -52,7 +52,8 @@ UNKNOWN_KEYS = [
      "did you mean max_heavy_atoms?"),
     (("stop.max_round", 5), "stop.max_round", "did you mean max_rounds?"),
     (("acquisition.Beta", 2), "acquisition.Beta", "did you mean beta?"),
-    (("acquisition.attack.step-size-angstrom", 0.1), "acquisition.attack.step-size-angstrom",
+    (("acquisition.geometries.attack.step-size-angstrom", 0.1),
+     "acquisition.geometries.attack.step-size-angstrom",
      "did you mean step_size_angstrom?"),
     (("max_rounds", 5), "max_rounds", "it exists as stop.max_rounds"),
     (("levels.pbe.method", "PBE"), "levels.pbe.method", "it exists as levels.<name>.method"),
@@ -63,6 +64,13 @@ UNKNOWN_KEYS = [
     (("ranking.confirm.toop", 3), "ranking.confirm.toop", "did you mean top?"),
     (("zzz", 1), "zzz", "here: campaign, domain, seed, levels"),
 ]  # fmt: skip
+
+
+def test_a_key_that_moved_says_where_to() -> None:
+    line = message(edited(("acquisition.attack", {"share": 0.2, "starts": 16}))).splitlines()[1]
+    assert line.strip().startswith("acquisition.attack: unknown key")
+    assert "moved to acquisition.geometries.attack" in line
+    assert "acquisition.geometries.share and acquisition.geometries.starts" in line
 
 
 @pytest.mark.parametrize(("edit", "key", "says"), UNKNOWN_KEYS)
@@ -192,15 +200,24 @@ CONTRADICTIONS = [
      "objective.window_v: [0.1, 0.2] given with direction: negolyte"),
     ([("objective.reference_couples", ["1,4-benzoquinone"])],
      "objective.reference_couples: 1 named, at least ten"),
-    ([("acquisition.random_share", 0.8), ("acquisition.attack", {"share": 0.4})],
-     "acquisition.random_share: 0.8 and attack.share 0.4 exceed 1"),
+    ([("acquisition.random_share", 0.8), ("acquisition.geometries", {"share": 0.4})],
+     "acquisition.random_share: 0.8 and geometries.share 0.4 exceed 1"),
+    ([("acquisition.geometries.mix", {"attack": 0})],
+     "acquisition.geometries.mix: every weight is 0, but the share is 0.1"),
+    ([("acquisition.geometries.attack.spread_of", "stress")],
+     "acquisition.geometries.attack.spread_of: stress, but molecules have none"),
+    ([("potential.energy_weight", 0), ("potential.force_weight", 0),
+      ("potential.difference_weight", 0)],
+     "potential.energy_weight: 0, as are force_weight and difference_weight"),
+    ([("acquisition.geometries.dynamics", {"length_ps": 1e-4})],
+     "acquisition.geometries.dynamics.timestep_fs: 0.5 exceeds length_ps (0.0001 ps)"),
     ([("acquisition.seed_labels", 2000)],
      "acquisition.seed_labels: 2000 exceeds the whole budget stop.max_labels (1000)"),
     ([("acquisition.seed_labels", 8)],
      "acquisition.seed_labels: 8 x seed_random_share 0.3 buys less"),
     ([("acquisition.batch_labels", 12)], "a candidate costs 6 labels (2 species x (1 +"),
-    ([("acquisition.attack", {"step_size_angstrom": 0.6})],
-     "acquisition.attack.step_size_angstrom: 0.6 exceeds max_displacement_angstrom (0.5)"),
+    ([("acquisition.geometries.attack", {"step_size_angstrom": 0.6})],
+     "geometries.attack.step_size_angstrom: 0.6 exceeds max_displacement_angstrom (0.5)"),
     ([("structures", {"conformers": 2, "relaxed_conformers": 3})],
      "structures.relaxed_conformers: 3 exceeds conformers (2)"),
     ([("stop", {"top_k": 5, "expected_missed": 5})], "stop.expected_missed: 5 is no bound"),

@@ -13,9 +13,15 @@ from ase.optimize import BFGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molsieve.chem.model_hessian import RIDGE_EV_PER_ANGSTROM2, model_hessian
+from molsieve.chem import model_hessian as hessians
+from molsieve.chem.model_hessian import (
+    RIDGE_EV_PER_ANGSTROM2,
+    inverse_model_hessian,
+    model_hessian,
+)
 from molsieve.potential.graphs import AtomsBatch
 from molsieve.relax import MAX_STEP_ANGSTROM, relax_batch
+from molsieve.units import ANGSTROM_PER_BOHR, EV_PER_HARTREE
 from tests.morse_committee import MorseCommittee, cluster
 
 FMAX = 0.01
@@ -68,6 +74,52 @@ def test_converged_structures_leave_the_batch():
     assert len(set(result.steps.tolist())) > 1
     assert committee.structures == batch.n_structures + int(result.steps.sum())
     assert result.calls == 1 + int(result.steps.max())
+
+
+@pytest.mark.parametrize("seats", [1, 2, 4])
+def test_seats_are_refilled_and_change_no_result(seats):
+    committee, batch = MorseCommittee(), AtomsBatch.from_atoms(some_clusters())
+    together = relax_batch(committee, batch, FMAX, 100)
+    committee.structures, largest = 0, 0
+
+    def watched(seated):
+        nonlocal largest
+        largest = max(largest, seated.n_structures)
+        return committee(seated)
+
+    queued = relax_batch(watched, batch, FMAX, 100, at_once=seats)
+    assert largest == seats
+    assert torch.equal(queued.steps, together.steps)
+    assert torch.allclose(queued.positions, together.positions, atol=1e-8)
+    assert torch.allclose(queued.energies_start, together.energies_start)
+    spent = batch.n_structures + int(together.steps.sum())
+    assert committee.structures == spent
+    # No seat is empty while someone waits: only the last ones to finish leave seats unused.
+    assert queued.calls <= (spent + (seats - 1) * int(together.steps.max())) // seats + 1
+
+
+def test_steps_are_counted_for_each_structure():
+    batch = AtomsBatch.from_atoms(some_clusters())
+    result = relax_batch(MorseCommittee(), batch, 1e-9, 3, at_once=2)
+    assert result.steps.tolist() == [3] * batch.n_structures
+    assert not result.converged.any() and not result.failed.any()
+
+
+def test_a_broken_surface_fails_in_silence(capfd):
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(batch):
+        n, s = len(batch.positions), batch.n_structures
+        forces = 1e3 * torch.randn((2, n, 3), generator=generator, dtype=torch.float64)
+        forces[torch.rand(forces.shape, generator=generator) < 0.02] = torch.nan
+        return SimpleNamespace(energies=torch.zeros((2, s), dtype=torch.float64), forces=forces)
+
+    atoms = [cluster("C3O2H2", seed) for seed in range(20)]
+    atoms[3].positions[1] = torch.nan
+    atoms[4].positions[:] = 0.0
+    result = relax_batch(noise, AtomsBatch.from_atoms(atoms), FMAX, 30)
+    assert not result.converged.any() and result.failed[3]
+    assert capfd.readouterr().err == "" and not result.energies.isnan().any()
 
 
 def test_a_minimum_costs_one_call():
@@ -199,6 +251,66 @@ def test_model_hessian_knows_stiff_from_soft():
         return unit @ hessian @ unit
 
     assert stiffness(stretch) > 5 * stiffness(twist)
+
+
+def _values(points):
+    """Length of the first two points, angle of the first three, dihedral of all four."""
+    (a, b, c, d) = points
+    first, axis, last = a - b, c - b, d - c
+    cosine = first @ axis / (first.norm() * axis.norm())
+    m, n = torch.linalg.cross(first, axis), torch.linalg.cross(last, axis)
+    dihedral = torch.atan2((torch.linalg.cross(m, n) @ axis) / axis.norm(), m @ n)
+    return torch.stack([first.norm(), torch.acos(cosine), dihedral])
+
+
+def test_model_hessian_is_made_of_gradients_of_internal_coordinates():
+    atoms = cluster("HOOH", 4, noise=0.1)
+    atoms.positions = [[0.0, 0.9, 0.3], [0, 0, 0], [1.4, 0, 0], [1.6, 0.2, 0.9]]
+    numbers, positions, cell, pbc = padded([atoms])
+    rows = torch.func.jacrev(_values)(positions[0]).reshape(3, 12)
+    distance = torch.cdist(positions, positions)
+    decay = hessians._pair_decay(numbers, distance)[0]
+    expected = RIDGE_EV_PER_ANGSTROM2 * torch.eye(12, dtype=torch.float64)
+    for i, j in itertools.combinations(range(4), 2):
+        unit = torch.zeros((4, 3), dtype=torch.float64)
+        unit[i] = (positions[0, i] - positions[0, j]) / distance[0, i, j]
+        unit[j] = -unit[i]
+        stiffness = 0.45 / ANGSTROM_PER_BOHR**2 * EV_PER_HARTREE * decay[i, j]
+        expected += stiffness * torch.outer(unit.flatten(), unit.flatten())
+    mirrored = torch.func.jacrev(_values)(positions[0].flip(0)).reshape(3, 4, 3).flip(1)
+    for row, stiffness in (
+        (rows[1], 0.15 * decay[0, 1] * decay[1, 2]),
+        (mirrored[1].flatten(), 0.15 * decay[1, 2] * decay[2, 3]),
+        (rows[2], 0.010 * decay[0, 1] * decay[1, 2] * decay[2, 3]),
+    ):
+        expected += EV_PER_HARTREE * stiffness * torch.outer(row, row)
+    assert torch.allclose(model_hessian(numbers, positions, cell, pbc)[0], expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("off_axis", [0.0, 0.01])
+def test_a_nearly_straight_chain_bends_as_a_bent_one_does(off_axis):
+    acetonitrile = molecule("CH3CN")
+    nitrogen = acetonitrile.symbols.search("N")[0]
+    first, last = acetonitrile.symbols.search("C")
+    distances = acetonitrile.get_distances(nitrogen, [first, last])
+    middle = (first, last)[int(np.argmin(distances))]
+    axis = acetonitrile.positions[nitrogen] - acetonitrile.positions[middle]
+    across = np.cross(axis, [0.3, 0.5, 0.8]) / np.linalg.norm(np.cross(axis, [0.3, 0.5, 0.8]))
+    acetonitrile.positions[nitrogen] += off_axis * across
+    hessian = model_hessian(*padded([acetonitrile]))[0]
+    stiffest = torch.linalg.eigvalsh(model_hessian(*padded([molecule("HCN")]))[0]).max()
+    # Nothing is stiffer than the triple bond, as a torsion over a straight angle would be.
+    assert torch.linalg.eigvalsh(hessian).max() < 1.5 * stiffest
+    for direction in (across, np.cross(across, axis / np.linalg.norm(axis))):
+        sideways = torch.zeros((6, 3), dtype=torch.float64)
+        sideways[middle] = torch.from_numpy(direction)
+        assert sideways.flatten() @ hessian @ sideways.flatten() > 5.0
+
+
+def test_inverse_of_the_model_hessian():
+    structures = padded([molecule("C6H6"), molecule("CH3CN"), molecule("H2O")])
+    product = inverse_model_hessian(*structures) @ model_hessian(*structures)
+    assert torch.allclose(product, torch.eye(36, dtype=torch.float64).expand(3, -1, -1), atol=1e-9)
 
 
 def test_model_hessian_sees_the_nearest_image():

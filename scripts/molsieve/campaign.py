@@ -3,7 +3,7 @@
 Floor 0: imports pydantic and the standard library only, because every job of a campaign pays for
 parsing this file (a test reads ``sys.modules``). What is particular to a domain (its candidates,
 structures and objective) lives in ``molsieve/domains/<name>/config.py``, loaded by name; levels of
-theory in ``levels.py``.
+theory in ``levels.py``, sources of distorted geometries in ``geometry_settings.py``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
+from molsieve.geometry_settings import Attack as Attack
+from molsieve.geometry_settings import Geometries
 from molsieve.levels import Level, PyscfLevel, TbliteLevel
 from molsieve.section import (
     NAME,
@@ -51,8 +53,17 @@ class Potential(Section):
     )
     batch_size: PositiveInt = Field(16, description="structures a gradient step")
     max_epochs: PositiveInt = Field(300, description="passes over the training set, at most")
-    learning_rate: PositiveFloat = Field(1e-3, description="of AdamW at the start")
-    patience_epochs: PositiveInt = Field(40, description="epochs without improvement before a stop")
+    optimiser: Literal["muon", "adam"] = Field(
+        "muon",
+        description="muon: orthogonalised steps of the weight matrices; takes fewer epochs to the "
+        "same error than adam",
+    )
+    learning_rate: PositiveFloat = Field(
+        5e-3, description="of the optimiser at its peak; falls with a cosine over max_epochs"
+    )
+    patience_epochs: PositiveInt = Field(
+        40, description="epochs without improvement before a stop, counted once energies rise"
+    )
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.99, description="exponential moving average of the weights; 0: none"
     )
@@ -65,16 +76,41 @@ class Potential(Section):
     difference_weight: Annotated[float, Field(ge=0)] = Field(
         1.0, description="weight of the loss on energy differences inside a group (a couple)"
     )
+    stress_weight: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="weight of the loss on stresses; acts only where labels have one"
+    )
+    early_energies: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1,
+        description="share of energy_weight and difference_weight while forces come first; "
+        "1: constant weights; 0.01 for dynamics of one species",
+    )
+    forces_first: Fraction = Field(
+        0.5,
+        description="share of max_epochs in which forces come first; energies then rise to their "
+        "full weight",
+    )
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         0.1, description="share of the training groups that decides early stopping"
     )
     bootstrap: bool = Field(True, description="each member sees groups drawn with replacement")
-    warm_start: bool = Field(False, description="start a round from the last round's members")
+    warm_start: bool = Field(True, description="start a round from the last round's members")
+    warm_epochs: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.25, description="share of max_epochs that a member trains which starts warm"
+    )
     device: Literal["cpu", "gpu", "auto"] = Field(
         "cpu",
         description="where members train and predict; gpu: fail without one; auto: a GPU where the "
         "node has one, else the CPU",
     )
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> Potential:
+        if not self.energy_weight and not self.force_weight and not self.difference_weight:
+            raise ValueError(
+                "energy_weight: 0, as are force_weight and difference_weight: nothing would be "
+                "learned; raise one of them"
+            )
+        return self
 
 
 class Prediction(Section):
@@ -99,30 +135,6 @@ class Diversity(Section):
         2.0,
         description="the batch is picked from this many times its size of top-scored candidates",
     )
-
-
-class Attack(Section):
-    """Adversarial geometries: maximise log(force variance) - (E - E_min)/kT."""
-
-    share: Fraction = Field(0.1, description="share of a round's labels")
-    temperature_k: PositiveFloat = Field(
-        10000.0, description="higher: more strained geometries count as plausible"
-    )
-    steps: PositiveInt = Field(30, description="gradient steps of an attack")
-    step_size_angstrom: PositiveFloat = Field(0.02, description="of an atom in one step")
-    max_displacement_angstrom: PositiveFloat = Field(
-        0.5, description="of an atom from where it started"
-    )
-    starts: PositiveInt = Field(64, description="species attacked a round")
-
-    @model_validator(mode="after")
-    def _steps_fit(self) -> Attack:
-        if self.step_size_angstrom > self.max_displacement_angstrom:
-            raise ValueError(
-                f"step_size_angstrom: {self.step_size_angstrom} exceeds max_displacement_angstrom "
-                f"({self.max_displacement_angstrom}): the first step would be cut; lower it"
-            )
-        return self
 
 
 class Acquisition(Section):
@@ -159,14 +171,16 @@ class Acquisition(Section):
         0.06, description="standard deviation of the displaced copies' atoms"
     )
     diversity: Diversity = Field(Diversity(), description="spread of a batch over chemical space")
-    attack: Attack = Field(Attack(), description="adversarial geometries labelled each round")
+    geometries: Geometries = Field(
+        Geometries(), description="distorted geometries labelled each later round"
+    )
 
     @model_validator(mode="after")
     def _shares_leave_room(self) -> Acquisition:
-        if self.random_share + self.attack.share > 1:
+        if self.random_share + self.geometries.share > 1:
             raise ValueError(
-                f"random_share: {self.random_share} and attack.share {self.attack.share} exceed 1: "
-                "nothing is left for acquired candidates; lower one of them"
+                f"random_share: {self.random_share} and geometries.share {self.geometries.share} "
+                "exceed 1: nothing is left for acquired candidates; lower one of them"
             )
         return self
 

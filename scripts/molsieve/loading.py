@@ -21,6 +21,11 @@ from molsieve.section import CampaignError
 
 MISTAKES_SHOWN = 10
 """More than this would not fit on one screen."""
+MOVED = {
+    "acquisition.attack": "acquisition.geometries.attack; its share and starts are now "
+    "acquisition.geometries.share and acquisition.geometries.starts",
+}
+"""Keys of earlier versions, and where they went."""
 
 
 def load_campaign(path: str | Path) -> Campaign:
@@ -221,6 +226,8 @@ def _unknown_key(place: Place, value: Any, model: type[Campaign]) -> tuple[str, 
     parent, _, name = place.path.rpartition(".")
     known = list(place.section.model_fields) if place.section else []
     text = f"unknown key (value: {shown(value)})"
+    if place.path in MOVED:
+        return f"{text}; moved to {MOVED[place.path]}", ""
     near = _nearest(name, known)
     if near:
         return f"{text}; did you mean {near}?", f"{parent}.{near}".lstrip(".")

@@ -18,7 +18,7 @@ SCREEN_S = 0.003  # a candidate read, made canonical, filtered, described
 CONFORMER_S = 0.05  # an ETKDG conformer with MMFF94
 RELAXATION_STEPS = 40  # GFN2-xTB gradients of one relaxed conformer
 TRAINING_S_PER_ATOM = 1.2e-3  # one atom, one epoch, PaiNN 64 features x 3 interactions
-EVALUATION_S_PER_ATOM = 4e-4  # energy and forces of one atom, one member, same size
+EVALUATION_S_PER_ATOM = 4e-4  # energy and forces of one atom, one member, same size, plain torch
 GPU_SPEEDUP = 40.0  # a GPU against one core, for training and evaluation
 DFT_GPU_SPEEDUP = 20.0  # a GPU against one core, for gpu4pyscf
 RECOVERY_SHARE = 0.1  # labels computed twice: recovery ladder, in-flight repeats
@@ -31,6 +31,16 @@ TYPICAL_ATOMS = 30
 
 JOB_CORES = 8
 """Cores that a packed job asks for where its work pays for them."""
+
+KERNEL_SPEEDUP = 15.0
+"""The compiled kernel of a member against plain torch, energies and forces on a CPU: measured 19 on
+anthraquinone, 64 features x 3 interactions. Jobs ask their scheduler for plain torch's time, as a
+node may have no compiler."""
+RELAXATION_EVALUATIONS = 61
+"""Of the committee, at most, before a search for distorted geometries starts from its minima."""
+ATTACK_EVALUATIONS = 2.5
+"""An attack's step, forces and their product with the Hessian, against energy and forces alone:
+measured on anthraquinone, 64 features x 3 interactions."""
 
 OPTIMISER_STEPS = 20
 """ASSUME: an optimised geometry costs this many energies with forces."""
@@ -88,6 +98,44 @@ def width(potential: Any) -> float:
         potential: the campaign's section.
     """
     return float((potential.features / 64) ** 1.5 * potential.interactions / 3)
+
+
+def evaluation_s_per_atom(on_gpu: bool) -> float:
+    """Core-seconds of energy and forces of one atom by one member of 64 features x 3 interactions,
+    for a GPU before its own factor. ASSUME: a CPU's machine has a compiler for the kernel."""
+    return EVALUATION_S_PER_ATOM if on_gpu else EVALUATION_S_PER_ATOM / KERNEL_SPEEDUP
+
+
+def search_evaluations(geometries: Any, atoms: float) -> dict[str, float]:
+    """Energies and forces a round's search for distorted geometries asks each member for, by source
+    and for the minima they start from; every relaxation and trajectory to its last step.
+
+    Args:
+        geometries: the campaign's section ``acquisition.geometries``.
+        atoms: of a species.
+    """
+    if not geometries.searched:
+        return {}
+    a_start = {
+        "attack": geometries.attack.steps * ATTACK_EVALUATIONS,
+        "dynamics": geometries.dynamics.steps + 1,
+        "normal_modes": 6 * atoms + geometries.normal_modes.copies,
+        "random": geometries.random.copies,
+    }
+    asked = {"minima": RELAXATION_EVALUATIONS, **{s: a_start[s] for s in geometries.searched}}
+    return {name: geometries.starts * count for name, count in asked.items()}
+
+
+def searches(geometries: Any, rounds: int) -> int:
+    """Searches for distorted geometries in a campaign. Nobody asks for the last round's, unless it
+    tells how stable the committee's dynamics is.
+
+    Args:
+        geometries: the campaign's section ``acquisition.geometries``.
+    """
+    if "dynamics" in geometries.searched:
+        return rounds
+    return rounds - 1 if geometries.searched else 0
 
 
 def building_s(structures: Any, gradient_s: float) -> float:

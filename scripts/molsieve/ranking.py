@@ -12,6 +12,7 @@ import pandas as pd
 from molsieve.acquisition.objectives import domain_objective
 from molsieve.acquisition.pool import relaxed_structures
 from molsieve.campaign import Confirm, Ranking
+from molsieve.geometry_settings import DISTORTED
 from molsieve.labelling.cost import CostModel
 from molsieve.levels import PyscfLevel, TbliteLevel
 from molsieve.section import CampaignError, Section
@@ -305,7 +306,7 @@ def _flags(
     uncalibrated: a prediction whose spread has no calibration; label_failed: chosen for labelling,
     without a value; extrapolated: beyond all measured values that the label level was fitted to.
     """
-    chosen = selections.loc[selections["reason"] != "attack", "candidate_id"]
+    chosen = selections.loc[~selections["reason"].isin(DISTORTED), "candidate_id"]
     flags = {
         "out_of_domain": table["in_domain"].eq(False) & table["predicted"],
         "prediction_failed": ~table["predicted"],

@@ -9,7 +9,9 @@ Wright, Numerical Optimization, ch. 6) on Cartesian coordinates, the inverse Hes
 dense ((3 n_atoms)² numbers, which suits molecules), the first one Lindh's.
 
 Structures never see each other: the result of one does not depend on its company beyond rounding.
-A converged or failed structure leaves the batch, so no call is spent on it.
+A converged or failed structure leaves, so no call is spent on it, and where only so many are moved
+at once its seat goes to the next one waiting, the largest first: neighbours are of like size, and
+little is padding.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molsieve.chem.model_hessian import model_hessian
+from molsieve.chem.model_hessian import inverse_model_hessian
+from molsieve.quasi_newton import bfgs_update, longest_of_an_atom
 
 MAX_STEP_ANGSTROM = 0.2
 """Longest displacement of one atom in one step."""
@@ -29,8 +32,13 @@ MAX_DRIFT_ANGSTROM = 5.0
 """An atom that ends further than this from its start has left its molecule: a failure."""
 ENERGY_RISE_EV = 1e-4
 """A step may raise the energy by this much (rounding of single-precision models)."""
-MIN_CURVATURE_EV_PER_ANGSTROM2 = 1e-2
-"""A step with less curvature than this teaches the Hessian nothing."""
+REBUILT_AFTER_ANGSTROM = 0.3
+"""Once an atom has gone so far the model Hessian is built anew, then after twice the way: a group
+that turns takes its stiff directions along (a tenth fewer steps for quinones)."""
+NARROWED_AT = 0.8
+"""Padded arrays are copied to fit once they could be so much narrower."""
+HESSIAN_NUMBERS = 2_000_000
+"""Model Hessians are built for as many structures at a time as have so many entries (16 MB)."""
 
 Calculator = Callable[[Any], Any]
 """AtomsBatch → an object with ``energies`` (M, S) eV and ``forces`` (M, N, 3) eV/Å."""
@@ -63,96 +71,207 @@ class RelaxResult:
 
 
 def relax_batch(
-    calculator: Calculator, batch: Any, fmax: float, max_steps: int, max_step: float | None = None
+    calculator: Calculator,
+    batch: Any,
+    fmax: float,
+    max_steps: int,
+    max_step: float | None = None,
+    at_once: int | None = None,
 ) -> RelaxResult:
-    """Relax all structures of ``batch`` together with the mean forces of ``calculator``'s members.
+    """Relax all structures of ``batch`` with the mean forces of ``calculator``'s members.
 
     Args:
         batch: an AtomsBatch of S structures; cells stay as they are.
         fmax: converged when no atom's mean force is longer than this, eV/Å.
-        max_steps: calls after the first one; 0 evaluates the batch as it is.
+        max_steps: calls on a structure after its first one; 0 evaluates the batch as it is.
         max_step: longest displacement of an atom in one step, Å; None: 0.2 Å.
+        at_once: structures in one committee call, at most; None: all of them.
     """
-    run = _Relaxation(calculator, batch, fmax, max_step or MAX_STEP_ANGSTROM)
-    active = run.start()
-    for _ in range(max_steps):
-        if not len(active):
-            break
-        active = run.step(active)
+    run = _Relaxation(calculator, batch, fmax, max_steps, max_step or MAX_STEP_ANGSTROM)
+    run.reseat(at_once or run.n)
+    while len(run.who):
+        run.step()
+        run.reseat(at_once or run.n)
     return run.result()
 
 
 class _Relaxation:
-    """BFGS state of S structures, padded to the largest: coordinates are (S, D), D = 3 n_max."""
+    """Results of S structures, and the BFGS state of the A that are seated (moved at present).
 
-    def __init__(self, calculator: Calculator, batch: Any, fmax: float, max_step: float):
-        self.calculator, self.batch, self.fmax, self.max_step = calculator, batch, fmax, max_step
-        self.n = int(batch.cell.shape[0])
-        self.device = batch.positions.device
-        counts = torch.bincount(batch.structure, minlength=self.n)
-        self.width = int(counts.max()) if self.n else 0
-        first = torch.cumsum(counts, 0) - counts
-        self.order = torch.argsort(batch.structure, stable=True)
-        rank = torch.arange(len(self.order), device=self.device)
-        self.slot = torch.empty_like(self.order)
-        self.slot[self.order] = rank - first[batch.structure[self.order]]
-        self.x = self._padded(batch.positions.detach().double())
-        self.x_start = self.x.clone()
-        self.gradient = torch.zeros_like(self.x)
+    Seated coordinates are (A, D), padded to D = 3 times the atoms of the largest that is seated.
+    """
+
+    def __init__(
+        self, calculator: Calculator, batch: Any, fmax: float, max_steps: int, max_step: float
+    ):
+        self.calculator, self.batch = calculator, batch
+        self.fmax, self.max_steps, self.max_step = fmax, max_steps, max_step
+        self.n, self.device = int(batch.cell.shape[0]), batch.positions.device
+        self.sizes = torch.bincount(batch.structure, minlength=self.n)
+        self.atoms = torch.argsort(batch.structure, stable=True)
+        self.first = torch.cumsum(self.sizes, 0) - self.sizes
+        self.waiting = torch.argsort(self.sizes, descending=True, stable=True)
+        self.start = batch.positions.detach().double()
+        self.positions = self.start.clone()
+        self.energies = self.energies_start = self._zeros(0, self.n)
         self.force = torch.full((self.n,), torch.inf, dtype=torch.float64, device=self.device)
-        self.radius = torch.full_like(self.force, max_step)
         self.steps = torch.zeros(self.n, dtype=torch.long, device=self.device)
         self.failed = torch.zeros(self.n, dtype=torch.bool, device=self.device)
-        self.energies = torch.empty(0)
-        self.energies_start = torch.empty(0)
-        self.inverse_hessian = torch.empty(0)
         self.calls = 0
+        self.who = self.steps[:0]
+        self.x = self.gradient = self.x_hessian = self._zeros(0, 0)
+        self.energy = self.radius = self.reach = self._zeros(0)
+        self.inverse_hessian = self._zeros(0, 0, 0)
+        self.seated, self.width = batch, 0
 
-    def start(self) -> Tensor:
-        """Evaluate the given geometries; indices of the structures that still have to move."""
-        everyone = torch.arange(self.n, device=self.device)
-        if not self.n:
-            self.energies = self.energies_start = torch.empty((0, 0), dtype=torch.float64)
-            return everyone
-        energies, self.gradient = self._evaluate(everyone, self.x)
-        self.energies, self.energies_start = energies, energies.clone()
-        self.failed = ~self._finite(energies, self.gradient)
-        self.force = _longest(self.gradient)
-        active = self._unfinished(everyone)
-        if len(active):
-            self.inverse_hessian = torch.linalg.inv(self._model_hessian())
-        return active
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.float64, device=self.device)
 
-    def step(self, active: Tensor) -> Tensor:
-        """One quasi-Newton step of the ``active`` structures; those that go on."""
-        gradient = self.gradient[active]
-        move = -torch.einsum("sij,sj->si", self.inverse_hessian[active], gradient)
-        longest = _longest(move)
-        move = move * torch.clamp(self.radius[active] / longest, max=1.0)[:, None]
-        trial = self.x[active] + move
-        energies, trial_gradient = self._evaluate(active, trial)
-        self.steps[active] += 1
-        sound = self._finite(energies, trial_gradient)
-        drift = _longest(trial - self.x_start[active])
-        lost = (~sound) | (drift > MAX_DRIFT_ANGSTROM)
-        self.failed[active[lost]] = True
-        rise = energies.mean(0) - self.energies[:, active].mean(0)
-        better = ~lost & (rise <= ENERGY_RISE_EV)
-        self._update_hessian(active[~lost], move[~lost], (trial_gradient - gradient)[~lost])
-        length = torch.minimum(longest, self.radius[active])
-        # A step uphill is taken back; what it taught about curvature stays.
-        self.radius[active] = torch.where(
-            better, torch.clamp(2 * self.radius[active], max=self.max_step), 0.5 * length
+    def reseat(self, seats: int) -> None:
+        """Those who are through leave; the next ones waiting sit down, not yet evaluated."""
+        free = ~self._unfinished(self.who)
+        count = max(0, seats - len(self.who) + int(free.sum()))
+        new, self.waiting = self.waiting[:count], self.waiting[count:]
+        if not len(new) and not bool(free.any()):
+            return
+        rows = torch.nonzero(free)[:, 0]
+        who = torch.cat([self.who, new[len(rows) :]])
+        who[rows[: len(new)]] = new[: len(rows)]
+        kept = torch.ones_like(who, dtype=torch.bool)
+        kept[rows[len(new) :]] = False
+        arrived = torch.ones_like(kept)
+        arrived[: len(free)] = free
+        self.who, arrived = who[kept], arrived[kept]
+        self._make_room(kept)
+        self._seat()
+        self._welcome(arrived)
+
+    def _make_room(self, kept: Tensor) -> None:
+        """Arrays for those seated. Nothing is copied while seats are only taken over: inverse
+        Hessians are what is large here."""
+        width = int(self.sizes[self.who].max()) if len(self.who) else 0
+        unchanged = len(kept) == len(self.x) and bool(kept.all())
+        if unchanged and NARROWED_AT * self.width < width:
+            return
+        self.width = width
+        for name in ("x", "gradient", "x_hessian", "inverse_hessian", "energy", "radius", "reach"):
+            old = getattr(self, name)
+            fresh = self._zeros(len(self.who), *[3 * width] * (old.dim() - 1))
+            part = [slice(min(old.shape[k], 3 * width)) for k in range(1, old.dim())]
+            rows = torch.nonzero(kept[: len(old)])[:, 0]
+            fresh[(slice(len(rows)), *part)] = old[rows][(slice(None), *part)]
+            setattr(self, name, fresh)
+
+    def _welcome(self, arrived: Tensor) -> None:
+        """A new one's inverse Hessian is zero: its first step, its first call, goes nowhere."""
+        self.x[arrived] = self._padded(self.start)[arrived]
+        self.energy[arrived], self.radius[arrived] = torch.inf, self.max_step
+        self.reach[arrived] = REBUILT_AFTER_ANGSTROM
+        for values in (self.gradient, self.x_hessian, self.inverse_hessian):
+            values[arrived] = 0.0
+
+    def _seat(self) -> None:
+        """The batch of those seated, and where its atoms are in the whole and in padded arrays."""
+        sizes = self.sizes[self.who]
+        structure = torch.repeat_interleave(sizes)
+        start = torch.cumsum(sizes, 0) - sizes
+        slot = torch.arange(len(structure), device=self.device) - start[structure]
+        self.place = (structure, slot)
+        self.chosen = self.atoms[self.first[self.who][structure] + slot]
+        self.seated = replace(
+            self.batch,
+            numbers=self.batch.numbers[self.chosen],
+            positions=self.batch.positions[self.chosen],
+            structure=structure,
+            cell=self.batch.cell[self.who],
+            pbc=self.batch.pbc[self.who],
+            charge=self.batch.charge[self.who],
+            multiplicity=self.batch.multiplicity[self.who],
         )
-        taken = active[better]
-        self.x[taken], self.gradient[taken] = trial[better], trial_gradient[better]
-        self.energies[:, taken] = energies[:, better]
-        self.force[taken] = _longest(trial_gradient[better])
-        return self._unfinished(active)
+
+    def _padded(self, values: Tensor) -> Tensor:
+        """(N, 3) of all atoms → (A, D) of those seated."""
+        padded = self._zeros(len(self.who), self.width, 3)
+        padded[self.place] = values[self.chosen]
+        return padded.flatten(1)
+
+    def step(self) -> None:
+        """One quasi-Newton step, or the first call, of everyone seated."""
+        move = -torch.bmm(self.inverse_hessian, self.gradient[..., None])[..., 0]
+        longest = longest_of_an_atom(move)
+        move = move * torch.clamp(self.radius / longest, max=1.0)[:, None]
+        trial = self.x + move
+        energies, gradient = self._evaluate(trial)
+        new = torch.isinf(self.energy)
+        self._note_first(new, energies)
+        self.steps[self.who[~new]] += 1
+        sound = torch.isfinite(energies).all(0) & torch.isfinite(gradient).all(1)
+        sound = sound & (longest_of_an_atom(trial - self._padded(self.start)) <= MAX_DRIFT_ANGSTROM)
+        self.failed[self.who[~sound]] = True
+        better = sound & (energies.mean(0) - self.energy <= ENERGY_RISE_EV)
+        bfgs_update(self.inverse_hessian, move, gradient - self.gradient, sound & ~new)
+        # A step uphill is taken back; what it taught about curvature stays.
+        shorter = 0.5 * torch.minimum(longest, self.radius)
+        longer = torch.clamp(2 * self.radius, max=self.max_step)
+        self.radius = torch.where(better, longer, shorter)
+        self._take(better, trial, energies, gradient)
+        far = ~new & (longest_of_an_atom(self.x - self.x_hessian) > self.reach)
+        self.reach[far] *= 2
+        self._model_hessians((new | far) & self._unfinished(self.who))
+
+    def _note_first(self, new: Tensor, energies: Tensor) -> None:
+        """First energies are kept even where they are no numbers."""
+        if not len(self.energies):
+            self.energies = self._zeros(len(energies), self.n)
+            self.energies_start = self.energies.clone()
+        self.energies[:, self.who[new]] = energies[:, new]
+        self.energies_start[:, self.who[new]] = energies[:, new]
+
+    def _take(self, better: Tensor, trial: Tensor, energies: Tensor, gradient: Tensor) -> None:
+        """Move those for whom the step was good."""
+        who = self.who[better]
+        self.x[better], self.gradient[better] = trial[better], gradient[better]
+        self.energy[better] = energies[:, better].mean(0)
+        self.energies[:, who] = energies[:, better]
+        self.force[who] = longest_of_an_atom(gradient[better])
+        moved = better[self.place[0]]
+        here = self.x.view(len(self.who), self.width, 3)[self.place]
+        self.positions[self.chosen[moved]] = here[moved]
+
+    def _evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Member energies (M, A) and mean gradients (A, D) of those seated at ``x``."""
+        positions = x.view(len(self.who), self.width, 3)[self.place]
+        positions = positions.to(self.batch.positions.dtype)
+        output = self.calculator(replace(self.seated, positions=positions))
+        self.calls += 1
+        gradient = self._zeros(len(self.who), self.width, 3)
+        gradient[self.place] = -output.forces.detach().double().mean(0).to(self.device)
+        return output.energies.detach().double().to(self.device), gradient.flatten(1)
+
+    def _unfinished(self, who: Tensor) -> Tensor:
+        going = ~self.failed[who] & (self.force[who] > self.fmax)
+        return going & (self.steps[who] < self.max_steps)
+
+    def _model_hessians(self, chosen: Tensor) -> None:
+        """Lindh's for the rows ``chosen``, in portions, each as wide as its largest structure."""
+        rows = torch.nonzero(chosen)[:, 0]
+        if not len(rows):
+            return
+        numbers = torch.zeros((len(self.who), self.width), dtype=torch.long, device=self.device)
+        numbers[self.place] = self.seated.numbers.long()
+        for part in rows.split(max(1, HESSIAN_NUMBERS // max(1, 9 * self.width**2))):
+            width = int(self.sizes[self.who[part]].max())
+            self.x_hessian[part] = self.x[part]
+            self.inverse_hessian[part, : 3 * width, : 3 * width] = inverse_model_hessian(
+                numbers[part, :width],
+                self.x[part, : 3 * width].view(-1, width, 3),
+                self.seated.cell[part].double(),
+                self.seated.pbc[part],
+            )
 
     def result(self) -> RelaxResult:
         return RelaxResult(
-            positions=self.x.view(self.n, self.width, 3)[self.batch.structure, self.slot],
+            positions=self.positions,
             energies=self.energies,
             energies_start=self.energies_start,
             forces_max=self.force,
@@ -161,67 +280,3 @@ class _Relaxation:
             steps=self.steps,
             calls=self.calls,
         )
-
-    def _unfinished(self, among: Tensor) -> Tensor:
-        return among[~self.failed[among] & (self.force[among] > self.fmax)]
-
-    def _padded(self, values: Tensor) -> Tensor:
-        """(N, 3) atoms → (S, D), zero where a structure has fewer atoms than the largest."""
-        shape = (self.n, self.width, 3)
-        padded = torch.zeros(shape, dtype=torch.float64, device=self.device)
-        padded[self.batch.structure, self.slot] = values.double()
-        return padded.view(self.n, 3 * self.width)
-
-    def _evaluate(self, active: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Member energies (M, A) and mean gradients (A, D) of the active structures at ``x``."""
-        place = torch.full((self.n,), -1, dtype=torch.long, device=self.device)
-        place[active] = torch.arange(len(active), device=self.device)
-        chosen = place[self.batch.structure] >= 0
-        structure, slot = place[self.batch.structure[chosen]], self.slot[chosen]
-        positions = x.view(len(active), self.width, 3)[structure, slot]
-        output = self.calculator(
-            replace(
-                self.batch,
-                numbers=self.batch.numbers[chosen],
-                positions=positions.to(self.batch.positions.dtype),
-                structure=structure,
-                cell=self.batch.cell[active],
-                pbc=self.batch.pbc[active],
-                charge=self.batch.charge[active],
-                multiplicity=self.batch.multiplicity[active],
-            )
-        )
-        self.calls += 1
-        gradient = torch.zeros((len(active), self.width, 3), dtype=torch.float64)
-        gradient = gradient.to(self.device)
-        gradient[structure, slot] = -output.forces.detach().double().mean(0).to(self.device)
-        return output.energies.detach().double().to(self.device), gradient.view(len(active), -1)
-
-    @staticmethod
-    def _finite(energies: Tensor, gradient: Tensor) -> Tensor:
-        return torch.isfinite(energies).all(0) & torch.isfinite(gradient).all(1)
-
-    def _model_hessian(self) -> Tensor:
-        numbers = torch.zeros((self.n, self.width), dtype=torch.long, device=self.device)
-        numbers[self.batch.structure, self.slot] = self.batch.numbers.long()
-        positions = self.x.view(self.n, self.width, 3)
-        return model_hessian(numbers, positions, self.batch.cell.double(), self.batch.pbc)
-
-    def _update_hessian(self, who: Tensor, move: Tensor, change: Tensor) -> None:
-        """BFGS update of the inverse Hessians (Nocedal & Wright, eq. 6.17), skipped where the
-        curvature along the step is not positive."""
-        curvature = (move * change).sum(1)
-        good = curvature > MIN_CURVATURE_EV_PER_ANGSTROM2 * (move * move).sum(1)
-        who, move, change, curvature = who[good], move[good], change[good], curvature[good]
-        inverse = self.inverse_hessian[who]
-        product = torch.einsum("sij,sj->si", inverse, change)
-        weight = (1 + (change * product).sum(1) / curvature) / curvature
-        cross = torch.einsum("si,sj->sij", product, move) / curvature[:, None, None]
-        outer = torch.einsum("s,si,sj->sij", weight, move, move)
-        self.inverse_hessian[who] = inverse + outer - cross - cross.transpose(1, 2)
-
-
-def _longest(flat: Tensor) -> Tensor:
-    """(A, D) displacements or gradients → (A,) the longest of an atom."""
-    atoms = flat.reshape(flat.shape[0], flat.shape[1] // 3, 3)
-    return torch.linalg.vector_norm(atoms, dim=-1).amax(1)

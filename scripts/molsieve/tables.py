@@ -231,6 +231,39 @@ SCHEMAS: dict[str, pa.Schema] = {
             "in_domain": _bool,
         },
     ),
+    # The committee's word on one structure given to `molsieve predict`, in the order given; spreads
+    # are calibrated where the committee's are, *_raw over the members. Failed: no numbers.
+    "structure_predictions": _schema(
+        {
+            "index": _int,
+            "status": _text,
+            "in_domain": _bool,
+            "charge_e": _int,
+            "multiplicity": _int,
+        },
+        {
+            "name": _text,
+            "formula": _text,
+            "reason": _text,
+            "energy_ev": _float,
+            "energy_std_ev": _float,
+            "energy_std_raw_ev": _float,
+            "energy_interval_68_ev": _floats,
+            "energy_interval_95_ev": _floats,
+            "energy_members_ev": _floats,
+            "force_max_ev_per_angstrom": _float,
+            "force_std_max_ev_per_angstrom": _float,
+            "forces_ev_per_angstrom": _floats,
+            "forces_std_ev_per_angstrom": _floats,
+            "stress_ev_per_angstrom3": _floats,
+            "stress_std_ev_per_angstrom3": _floats,
+            "relaxation_steps": _int,
+            "numbers": _ints,
+            "positions_angstrom": _floats,
+            "cell_angstrom": _floats,
+            "pbc": pa.list_(_bool),
+        },
+    ),
     # What a label job hands in: every structure it was given and how it ended.
     "receipt": _schema(
         {"structure_id": _text, "level_id": _text, "attempt_id": _text, "status": _text},
@@ -249,6 +282,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
     ),
 }
+# A structure that a source of distorted geometries offers to be labelled, most wanted first; the
+# score is the source's own; rebonded: it has other bonds than the structure it was made from.
+SCHEMAS["geometries"] = pa.schema(
+    [
+        *SCHEMAS["structures"],
+        pa.field("source", _text, nullable=False),
+        pa.field("score", _float),
+        pa.field("rebonded", _bool),
+    ]
+)
 
 
 def empty_table(name: str) -> pd.DataFrame:
@@ -272,19 +315,24 @@ def write_table(
     schema = SCHEMAS[name]
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
     table = to_arrow(frame, name)
+    table = table.cast(schema).replace_schema_metadata(
+        {**(table.schema.metadata or {}), **file_metadata(name, campaign)}
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+
+
+def file_metadata(name: str, campaign: str) -> dict[str, str]:
+    """What a file of table ``name`` says of itself."""
     metadata = {
         "table": name,
         "schema_version": str(SCHEMA_VERSION),
         "campaign": campaign,
         "software": json.dumps({"molsieve": __version__, "pyarrow": pa.__version__}),
     }
-    table = table.cast(schema).replace_schema_metadata(
-        {**(table.schema.metadata or {}), **{f"molsieve.{k}": v for k, v in metadata.items()}}
-    )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+    return {f"molsieve.{key}": value for key, value in metadata.items()}
 
 
 def to_arrow(frame: pd.DataFrame, name: str) -> pa.Table:
@@ -344,6 +392,16 @@ def read_table(
             return empty_table(name)[columns] if columns else empty_table(name)
         filled = [f for f in frames if len(f)] or frames[:1]
         return pd.concat(filled, ignore_index=True)
+    check_contract(path, name)
+    return to_frame(pq.read_table(path, columns=columns))
+
+
+def check_contract(path: str | Path, name: str) -> None:
+    """Whether a file holds table ``name`` as this Molsieve knows it.
+
+    Raises:
+        TableError: as :func:`read_table`.
+    """
     try:
         schema = pq.read_schema(path)
     except pa.ArrowInvalid as error:
@@ -361,7 +419,6 @@ def read_table(
     contract = SCHEMAS[name]
     if schema.names != contract.names or schema.types != contract.types:
         raise TableError(f"{path}: columns do not fit the contract of table {name!r}")
-    return to_frame(pq.read_table(path, columns=columns))
 
 
 class atomic_path:

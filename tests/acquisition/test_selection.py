@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molsieve.acquisition.pool import HELD_OUT, build_pool
+from molsieve.acquisition.pool import HELD_OUT, History, build_pool
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
 from molsieve.acquisition.selection import select_batch
-from molsieve.campaign import Acquisition, Attack, Diversity
+from molsieve.campaign import Acquisition, Diversity
 from molsieve.domains.flow_battery.config import Objective
+from molsieve.geometry_settings import DISTORTED, Geometries
 from molsieve.labelling.cost import CostModel
 from molsieve.levels import parse_level
 from molsieve.section import CampaignError
@@ -24,7 +25,7 @@ SMALL = Acquisition(
     batch_labels=40,
     displaced_per_species=1,
     random_share=0.2,
-    attack=Attack(share=0),
+    geometries=Geometries(share=0),
 )
 
 
@@ -36,7 +37,7 @@ def select(tmp_path):
         given = {
             "previous_selections": empty_table("selection"),
             "predictions": None,
-            "attack_pool": None,
+            "geometries": None,
             "labelled_values": None,
             "objective": POSOLYTE,
         } | inputs
@@ -60,7 +61,7 @@ def attacks_on(candidates, n, seed=5):
     rng = np.random.default_rng(seed)
     names = candidates["identifier"].tolist()
     rows = [relaxed_row(names[i % len(names)], "reduced", rng, "attack") for i in range(n)]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(source="attack", score=np.linspace(9, 1, n))
 
 
 def test_first_round_spends_its_budget_on_a_diverse_and_a_random_part(select):
@@ -130,7 +131,7 @@ def test_order_of_tables_does_not_matter(select):
 
 @pytest.mark.parametrize("function", ["greedy", "diverse", "thompson", "random"])
 def test_rounds_never_repeat_or_cross(select, function):
-    settings = SMALL.model_copy(update={"function": function, "attack": Attack(share=0.2)})
+    settings = SMALL.model_copy(update={"function": function, "geometries": Geometries(share=0.2)})
     candidates = TABLES[0]
     predictions = predictions_of(candidates, np.linspace(0, 1, 60))
     attacks = attacks_on(candidates, 30)
@@ -141,7 +142,7 @@ def test_rounds_never_repeat_or_cross(select, function):
             number,
             previous_selections=previous,
             predictions=None if number == 0 else predictions,
-            attack_pool=None if number == 0 else attacks,
+            geometries=None if number == 0 else attacks,
         )
         assert len(selection) <= (60 if number == 0 else 40)
         assert (selection["reason"] == "random").any()
@@ -161,17 +162,56 @@ def test_rounds_never_repeat_or_cross(select, function):
 
 
 def test_unspent_attack_share_goes_to_candidates(select):
-    settings = SMALL.model_copy(update={"attack": Attack(share=0.5)})
+    settings = SMALL.model_copy(update={"geometries": Geometries(share=0.5)})
     inputs = {
         "round_number": 1,
         "predictions": predictions_of(TABLES[0], np.linspace(0, 1, 60)),
     }
-    full, structures = select(settings, attack_pool=attacks_on(TABLES[0], 40), **inputs)
-    empty, _ = select(settings, attack_pool=empty_table("structures"), **inputs)
+    full, structures = select(settings, geometries=attacks_on(TABLES[0], 40), **inputs)
+    empty, _ = select(settings, geometries=empty_table("geometries"), **inputs)
     assert (full["reason"] == "attack").sum() == 20
     assert set(structures.loc[full["reason"] == "attack", "origin"]) == {"attack"}
     assert len(full) == len(empty) == 40
     assert (empty["reason"] == "acquired").sum() == 32
+
+
+def test_a_mix_of_geometries_gives_its_sources_as_reasons(select):
+    settings = SMALL.model_copy(update={"geometries": Geometries(share=0.2)})
+    sources = ["attack", "random_displacement", "dynamics", "normal_modes"] * 10
+    pool = attacks_on(TABLES[0], 40).assign(source=sources)
+    selection, _ = select(
+        settings,
+        round_number=1,
+        predictions=predictions_of(TABLES[0], np.linspace(0, 1, 60)),
+        geometries=pool,
+    )
+    distorted = selection[selection["reason"].isin(DISTORTED)]
+    assert len(distorted) == 8
+    # In the order of their table, but for those of groups that are held out.
+    counts = distorted["reason"].value_counts()
+    assert set(counts.index) == set(DISTORTED)
+    assert counts.max() - counts.min() <= 2
+    assert not set(distorted["group"]) & set(selection.dropna(subset=["split"])["group"])
+    chosen = History.of(selection).candidates
+    rest = selection[~selection["reason"].isin(DISTORTED)]
+    assert chosen == set(rest["candidate_id"])
+
+
+def test_a_distorted_geometry_is_of_the_group_of_its_candidate(select):
+    """Two candidates a group, named otherwise than either."""
+    pairs = TABLES[0].assign(group=[f"g{n // 2}" for n in range(60)])
+    selection, _ = select(
+        SMALL.model_copy(update={"geometries": Geometries(share=0.2)}),
+        tables=(pairs, *TABLES[1:]),
+        round_number=1,
+        predictions=predictions_of(TABLES[0], np.linspace(0, 1, 60)),
+        geometries=attacks_on(TABLES[0], 60),
+    )
+    distorted = selection[selection["reason"].isin(DISTORTED)]
+    assert len(distorted) == 8
+    group = pairs.set_index("candidate_id")["group"]
+    assert distorted["group"].tolist() == group.loc[distorted["candidate_id"]].tolist()
+    assert not set(distorted["group"]) & set(selection.dropna(subset=["split"])["group"])
 
 
 def test_greedy_takes_the_best_that_can_be_chosen(select):
@@ -289,7 +329,7 @@ def test_no_budget_is_exceeded_or_wasted(tmp_path_factory, share, labels, copies
         displaced_per_species=copies,
         seed_random_share=share,
         random_share=max(0.01, 0.7 * share),
-        attack=Attack(share=attack),
+        geometries=Geometries(share=attack),
     )
     candidates = TABLES[0]
     out = tmp_path_factory.mktemp("round") / "selection.parquet"

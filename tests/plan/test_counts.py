@@ -17,6 +17,7 @@ from molsieve.domains.flow_battery import candidates as flow_battery
 from molsieve.domains.flow_battery.sample import measured_species, sample_species
 from molsieve.plan import pricing
 from molsieve.plan.counts import file_count, jobs_by_rule, labels_by_round, plan
+from molsieve.prices import KERNEL_SPEEDUP
 from molsieve.section import CampaignError
 from tests.report.campaign_tables import campaign
 
@@ -75,9 +76,9 @@ def test_jobs_of_a_round_come_once_a_round():
     one, two, three = (jobs_by_rule(campaign(), r) for r in (1, 2, 3))
     for rule in one:
         assert three[rule] - two[rule] == two[rule] - one[rule], rule
-    assert one["attack_structures"] == 0
+    assert one["propose_geometries"] == 0
     per_round = sum(two.values()) - sum(one.values())
-    # select, collect, evaluate, attack, assess; 2 label shards, 4 members, 2 prediction shards
+    # select, collect, evaluate, propose, assess; 2 label shards, 4 members, 2 prediction shards
     assert per_round == 5 + 2 + 4 + 2
 
 
@@ -106,11 +107,11 @@ def test_one_level_for_everything_is_labelled_and_calibrated_once():
 
 def test_files_grow_with_rounds_by_what_a_round_writes():
     grown = file_count(campaign(), 3) - file_count(campaign(), 2)
-    outputs = 2 + 2 + 3 + 2 * 4 + 3 + 2 * 2 + 1 + 2  # as listed in the contracts, by rule
+    outputs = 2 + 2 + 3 + 2 * 4 + 3 + 2 * 2 + 2 + 2  # as listed in the contracts, by rule
     logs, store = 2 * 13, 2 * 2
     # The newest attempt of 2 label jobs; outputs and digests of 4 members, the evaluation, 2
-    # prediction jobs and the attack; forecast.json and retries.json.
-    beside = 2 + (2 * 4 + 4) + (3 + 1) + (2 * 2 + 2) + (1 + 1) + 2
+    # prediction jobs and the geometries; forecast.json and retries.json.
+    beside = 2 + (2 * 4 + 4) + (3 + 1) + (2 * 2 + 2) + (2 + 1) + 2
     assert grown == outputs + logs + store + beside
 
 
@@ -130,8 +131,37 @@ def test_a_gpu_moves_the_hours_and_divides_them(tmp_path):
     on_cpu = plan(small(tmp_path))
     on_gpu = plan(small(tmp_path, potential={"device": "gpu"}))
     assert on_cpu.gpu_hours == 0
-    moved = on_cpu.core_hours - on_gpu.core_hours
-    assert on_gpu.gpu_hours == pytest.approx(moved / pricing.GPU_SPEEDUP)
+    moved = {s.name: s.core_hours for s in on_cpu.stages if s.core_hours != 0}
+    left = {s.name for s in on_gpu.stages if s.core_hours != 0}
+    assert set(moved) - left == {"training", "prediction", "geometries"}
+    # On a CPU members are evaluated by a compiled kernel; a GPU is measured against plain torch.
+    plain = KERNEL_SPEEDUP * (moved["prediction"] + moved["geometries"]) + moved["training"]
+    assert on_gpu.gpu_hours == pytest.approx(plain / pricing.GPU_SPEEDUP)
+
+
+def test_search_for_geometries_is_priced_by_its_sources(tmp_path):
+    def of(**section):
+        settings = small(tmp_path, acquisition={"geometries": {"starts": 10, **section}})
+        return next(s for s in plan(settings).stages if s.name == "geometries").core_hours
+
+    attack = of()
+    assert of(share=0) == 0
+    assert of(attack={"steps": 60}) > 1.4 * attack
+    mixed = {"mix": {"attack": 1, "dynamics": 1}, "dynamics": {"length_ps": 1.0}}
+    # 2000 steps beside 61 of the minima and 30 of an attack, and the last round's search too.
+    assert of(**mixed) > 14 * attack
+    longer = {**mixed, "dynamics": {"length_ps": 2.0}}
+    assert of(**longer) == pytest.approx(2 * of(**mixed), rel=0.1)
+    modes = of(mix={"attack": 0, "normal_modes": 1})
+    assert 1 < modes / of(mix={"attack": 0, "random": 1}) < 4
+
+
+def test_dynamics_is_searched_in_the_last_round_too():
+    mixed = {"mix": {"attack": 0, "dynamics": 1}}
+    settings = campaign(acquisition={"geometries": mixed})
+    assert jobs_by_rule(settings, 3)["propose_geometries"] == 3
+    settings = campaign(acquisition={"geometries": {"share": 0}})
+    assert jobs_by_rule(settings, 3)["propose_geometries"] == 0
 
 
 def test_labels_are_priced_by_the_cost_model(tmp_path):

@@ -34,7 +34,7 @@ HEAVY = {
     "label_batch",
     "train_member",
     "predict_candidates",
-    "attack_structures",
+    "propose_geometries",
     "confirm_hits",
 }
 """Rules whose work grows with the campaign: never beside the controller, on the login node."""

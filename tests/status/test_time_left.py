@@ -36,7 +36,7 @@ def round_status(figures, seconds, after, since_labels) -> RoundStatus:
         labels=labels,
         members=0,
         predicted_shards=0,
-        attacked=False,
+        geometries=False,
         figures=figures,
         ranked=False,
         seconds=seconds,

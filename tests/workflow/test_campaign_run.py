@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from molsieve.geometry_settings import DISTORTED
 from molsieve.tables import SCHEMAS
 
 from .conftest import Workspace, attempts
@@ -24,7 +25,7 @@ def test_every_table_opens_with_plain_pandas(finished: Workspace) -> None:
         tables.add(name)
     assert tables >= {
         "candidates", "species", "structures", "dataset", "predictions", "selection",
-        "metrics", "ranking", "receipt", "references",
+        "metrics", "ranking", "receipt", "references", "geometries",
     }  # fmt: skip
 
 
@@ -54,7 +55,21 @@ def test_splits_never_cut_a_couple_and_no_structure_is_selected_twice(
         for r in range(2)
     )
     assert not selected["structure_id"].duplicated().any()
-    assert (selected["reason"] == "attack").any()
+    distorted = selected[selected["reason"].isin(DISTORTED)]
+    assert set(distorted["reason"]) == set(DISTORTED)
+    assert distorted["score"].notna().all()
+    assert set(distorted["round"]) == {1}
+
+
+def test_stability_of_the_dynamics_joins_the_metrics_of_every_round(finished: Workspace) -> None:
+    for round in range(2):
+        metrics = pd.read_parquet(finished.results / "rounds" / str(round) / "metrics.parquet")
+        stable = metrics.set_index("name").loc["dynamics_stability"]
+        low, high = stable["interval"]
+        assert low <= stable["value"] <= high
+        assert stable["n"] == 6
+    page = (finished.results / "rounds" / "1" / "report.html").read_text()
+    assert "dynamics stability" in page
 
 
 def test_no_label_was_computed_twice(finished: Workspace) -> None:

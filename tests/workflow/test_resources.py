@@ -28,7 +28,7 @@ def test_every_job_asks_for_time_and_memory_and_gpus_only_where_they_are_used(fr
         "train_member",
         "evaluate_committee",
         "predict_candidates",
-        "attack_structures",
+        "propose_geometries",
     }
 
 

@@ -13,9 +13,12 @@ def round_labels(settings: Acquisition, round_number: int) -> int:
     return settings.seed_labels if round_number == 0 else settings.batch_labels
 
 
-def attack_labels(settings: Acquisition, round_number: int) -> int:
-    """Labels kept for adversarial geometries; none in round 0, where there is no committee."""
-    return 0 if round_number == 0 else int(settings.attack.share * settings.batch_labels)
+def geometry_labels(settings: Acquisition, round_number: int) -> int:
+    """Labels kept for distorted geometries; none in round 0, where there is no committee."""
+    if round_number == 0:
+        return 0
+    # 0.29 * 100 is 28.999999999999996.
+    return int(round(settings.geometries.share * settings.batch_labels, 6))
 
 
 def candidate_cost(species: np.ndarray, settings: Acquisition) -> np.ndarray:
@@ -48,7 +51,7 @@ def check_budget(settings: Acquisition, round_number: int, species: int) -> None
     """
     cost = int(candidate_cost(np.array(species), settings))
     key = "batch_labels" if round_number else "seed_labels"
-    labels = round_labels(settings, round_number) - attack_labels(settings, round_number)
+    labels = round_labels(settings, round_number) - geometry_labels(settings, round_number)
     if labels < 2 * cost:
         raise CampaignError(
             f"acquisition.{key}: {getattr(settings, key)} leaves {labels} for candidates; "

@@ -11,6 +11,7 @@ import pandas as pd
 from molsieve.acquisition.budget import candidate_cost
 from molsieve.acquisition.diversity import unpack_fingerprints
 from molsieve.campaign import Acquisition
+from molsieve.geometry_settings import DISTORTED
 
 HELD_OUT = ("calibration", "test")
 """Splits whose labels never train."""
@@ -103,9 +104,9 @@ class History:
 
     @classmethod
     def of(cls, selections: pd.DataFrame) -> History:
-        """Read off ``selection`` rows; an attacked candidate trains, but is not itself chosen."""
+        """Read off ``selection`` rows; a distorted candidate trains, but is not itself chosen."""
         held_out = selections["split"].isin(HELD_OUT)
-        chosen = selections.loc[selections["reason"] != "attack", "candidate_id"].dropna()
+        chosen = selections.loc[~selections["reason"].isin(DISTORTED), "candidate_id"].dropna()
         return cls(
             frozenset(selections["structure_id"]),
             frozenset(chosen),

@@ -1,4 +1,4 @@
-"""What a round labels: one budget for attacked geometries, random and acquired candidates."""
+"""What a round labels: one budget for distorted geometries, random and acquired candidates."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def select_batch(
     seed: int,
     previous_selections: pd.DataFrame,
     predictions: pd.DataFrame | None,
-    attack_pool: pd.DataFrame | None,
+    geometries: pd.DataFrame | None,
     labelled_values: pd.DataFrame | None,
     selection_out: Path,
     structures_out: Path,
@@ -56,7 +56,7 @@ def select_batch(
     """Choose the structures of a round; write ``selection`` and their ``structures``.
 
     A candidate costs its species times (1 + displaced_per_species) labels. Random candidates, drawn
-    uniformly, feed calibration and test alternately and never training. Attacked geometries get
+    uniformly, feed calibration and test alternately and never training. Distorted geometries get
     their share, in the order of their table. All that is left goes to candidates by the acquisition
     function (round 0: a max-min seed). No candidate is chosen twice, no structure labelled twice.
 
@@ -66,7 +66,8 @@ def select_batch(
         previous_selections: ``selection`` rows of all rounds before.
         predictions: of the round before (None in round 0); a candidate without an ok prediction
             cannot be chosen. Being out of domain does not exclude: its spread speaks for it.
-        attack_pool: ``structures`` rows of origin "attack", best first.
+        geometries: ``geometries`` rows, the sources in turn by their weights; ``source`` becomes
+            the reason.
         labelled_values: (candidate_id, value) so far; the best of them is the one to improve on.
         level: that will label them; ``predicted_cost_s`` is the cost model's default for it, which
             does not depend on what has been labelled since. None: left empty.
@@ -81,14 +82,15 @@ def select_batch(
     known = _predictable(pool, predictions, this)
     labels = budget.round_labels(settings, round_number)
     history = History.of(previous_selections)
-    reserved = len(_attacks(attack_pool, history, budget.attack_labels(settings, round_number)))
+    share = budget.geometry_labels(settings, round_number)
+    reserved = len(_distorted(geometries, pool, history, share))
     drawn = _draw_random(pool, known, labels - reserved, history, this)
     random = _candidate_rows(pool, drawn, "random", None, this)
     random["split"] = _alternate_splits(random["group"], history)
 
     history = History.of(_stack([previous_selections, random]))
-    attacks = _attacks(attack_pool, history, reserved)
-    left = labels - int(pool.costs(settings)[drawn].sum()) - len(attacks)
+    distorted = _distorted(geometries, pool, history, reserved)
+    left = labels - int(pool.costs(settings)[drawn].sum()) - len(distorted)
     eligible = np.flatnonzero(history.may_train(pool) & known)
     if predictions is None:
         reason, scored = "seed", None
@@ -98,7 +100,7 @@ def select_batch(
     picks, scores = _picks(pool, eligible, left, history, scored, this)
     acquired = _candidate_rows(pool, picks, reason, scores, this)
 
-    rows = _stack([random, acquired, attacks])
+    rows = _stack([random, acquired, distorted])
     rows = rows.loc[~rows["structure_id"].isin(set(previous_selections["structure_id"]))]
     rows = rows.drop_duplicates("structure_id").assign(round=round_number)
     if level is not None and len(rows):
@@ -138,12 +140,20 @@ def _alternate_splits(groups: pd.Series, history: History) -> list[str]:
     return [splits[group] for group in groups]
 
 
-def _attacks(attack_pool: pd.DataFrame | None, history: History, count: int) -> pd.DataFrame:
-    """The first ``count`` attacked geometries that are new and of no held-out group."""
-    if attack_pool is None or attack_pool.empty or count == 0:
+def _distorted(
+    geometries: pd.DataFrame | None, pool: Pool, history: History, count: int
+) -> pd.DataFrame:
+    """The first ``count`` distorted geometries that are new and of no held-out group.
+
+    Their group is their candidate's: under another name they could validate what it trains.
+    """
+    if geometries is None or geometries.empty or count == 0:
         return _stack([])
-    group = attack_pool["candidate_id"].fillna(attack_pool["species_id"])
-    rows = attack_pool.assign(group=group, reason="attack").drop_duplicates("structure_id")
+    groups = dict(zip(pool.candidate_ids, pool.groups, strict=True))
+    candidate = geometries["candidate_id"].fillna(geometries["species_id"])
+    group = candidate.map(groups).fillna(candidate)
+    rows = geometries.assign(group=group, reason=geometries["source"])
+    rows = rows.drop_duplicates("structure_id")
     new = ~rows["structure_id"].isin(history.structures) & ~group.isin(history.held_out_groups)
     return rows.loc[new.loc[rows.index]].head(count)
 

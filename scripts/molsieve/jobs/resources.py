@@ -189,11 +189,11 @@ def evaluation_s(campaign: Campaign, atoms: float, steps: int) -> float:
     return atoms * members * steps * EVALUATION_S_PER_ATOM * width(campaign.potential)
 
 
-def attack_s(campaign: Campaign) -> float:
-    """Core-seconds of a round's attacks: gradients of gradients, as in training."""
-    attack = campaign.acquisition.attack
-    evaluations = attack.starts * attack.steps * campaign.potential.members
-    return evaluations * TYPICAL_ATOMS * TRAINING_S_PER_ATOM * width(campaign.potential)
+def proposal_s(campaign: Campaign) -> float:
+    """Core-seconds of a round's search for distorted geometries."""
+    asked = prices.search_evaluations(campaign.acquisition.geometries, TYPICAL_ATOMS)
+    evaluations = sum(asked.values()) * campaign.potential.members
+    return evaluations * TYPICAL_ATOMS * EVALUATION_S_PER_ATOM * width(campaign.potential)
 
 
 def labels_so_far(campaign: Campaign, round: int) -> int:

@@ -11,6 +11,7 @@ from molsieve.campaign import Campaign
 from molsieve.plan.pricing import Space, Stage, assumptions, disk_bytes, label_work, look_at_space
 from molsieve.plan.pricing import stages as priced_stages
 from molsieve.plan.shard_advice import length_advice, shard_advice
+from molsieve.prices import searches
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,7 @@ def jobs_by_rule(campaign: Campaign, rounds: int) -> dict[str, int]:
         "train_member": rounds * campaign.potential.members,
         "evaluate_committee": rounds,
         "predict_candidates": rounds * campaign.prediction.shards,
-        # Nobody asks for the last round's attack.
-        "attack_structures": rounds - 1,
+        "propose_geometries": searches(campaign.acquisition.geometries, rounds),
         "assess_round": rounds,
         "select_hits": 1,
         "confirm_hits": levels * campaign.ranking.confirm.shards,
@@ -121,6 +121,7 @@ FILES_PER_JOB = {
     "train_member": 2,
     "evaluate_committee": 3,
     "predict_candidates": 2,
+    "propose_geometries": 2,
     "assess_round": 2,
     "select_hits": 2,
 }
@@ -136,7 +137,7 @@ KEPT = (
     "train_member",
     "evaluate_committee",
     "predict_candidates",
-    "attack_structures",
+    "propose_geometries",
 )
 """Rules whose finished outputs stay under other names, too, with their digests."""
 LABELLING = ("label_references", "label_batch", "confirm_hits")

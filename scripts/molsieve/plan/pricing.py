@@ -22,7 +22,6 @@ from molsieve.prices import (
     CANDIDATE_BYTES,
     CONFORMER_S,
     DFT_GPU_SPEEDUP,
-    EVALUATION_S_PER_ATOM,
     GPU_SPEEDUP,
     RECOVERY_SHARE,
     RELAXATION_STEPS,
@@ -30,6 +29,9 @@ from molsieve.prices import (
     SCREEN_S,
     TRAINING_S_PER_ATOM,
     building_s,
+    evaluation_s_per_atom,
+    search_evaluations,
+    searches,
     width,
 )
 from molsieve.section import CampaignError
@@ -163,13 +165,14 @@ def stages(
     wide = width(potential)
     per_atom = {
         "training": TRAINING_S_PER_ATOM * wide * space.atoms,
-        "prediction": EVALUATION_S_PER_ATOM * wide * space.atoms,
+        "prediction": evaluation_s_per_atom(on_gpu) * wide * space.atoms,
     }
     epochs = sum(cumulative(by_round)) * potential.members * potential.max_epochs
     steps = campaign.prediction.max_steps + 1
     evaluations = space.species * len(by_round) * potential.members * steps
-    attack = campaign.acquisition.attack
-    attacks = attack.starts * attack.steps * potential.members * (len(by_round) - 1)
+    geometries = campaign.acquisition.geometries
+    a_search = sum(search_evaluations(geometries, space.atoms).values()) * potential.members
+    searched = round(a_search * searches(geometries, len(by_round)))
     raw, species = space.raw_candidates, space.species
     gradient_s = mean_cost_s(CostModel(), space.numbers, GFN2)
     build_s = species * building_s(campaign.structures, gradient_s)  # type: ignore[attr-defined]
@@ -189,7 +192,12 @@ def stages(
             evaluations * per_atom["prediction"],
             on_gpu,
         ),
-        _stage("attack", f"{attacks:,} evaluations", attacks * per_atom["training"], on_gpu),
+        _stage(
+            "geometries",
+            f"{searched:,} evaluations",
+            searched * per_atom["prediction"],
+            on_gpu,
+        ),
     ]
 
 
@@ -230,6 +238,7 @@ def assumptions(campaign: Campaign, space: Space) -> list[str]:
     """What the prices rest on, for a person."""
     store = Path(campaign.run.label_store)
     source = f"timings in {store}, if at least 8" if store.exists() else "the cost model's defaults"
+    evaluation = evaluation_s_per_atom(campaign.potential.device != "cpu")
     return [
         "upper bounds: every round up to the limits, every member to its last epoch, every "
         "relaxation to its last step; early stopping and convergence make it cheaper",
@@ -237,7 +246,7 @@ def assumptions(campaign: Campaign, space: Space) -> list[str]:
         f"and the {len(space.measured)} species of the measured couples",
         f"seconds a label: {source}; {RECOVERY_SHARE:.0%} more for recovery and repeats",
         f"structures: {CONFORMER_S:g} s a conformer, {RELAXATION_STEPS} xTB steps a relaxation",
-        f"training {TRAINING_S_PER_ATOM:g} and evaluation {EVALUATION_S_PER_ATOM:g} core-s an atom "
+        f"training {TRAINING_S_PER_ATOM:g} and evaluation {evaluation:.2g} core-s an atom "
         "and member (64 features, 3 interactions)",
         f"a GPU is {GPU_SPEEDUP:g} cores for the potential, {DFT_GPU_SPEEDUP:g} for DFT",
         "disk: nothing is deleted, so the end is the peak",

@@ -24,7 +24,8 @@ class RoundStatus:
     labels: Calculations
     members: int
     predicted_shards: int
-    attacked: bool
+    geometries: bool
+    """Whether the next round's distorted geometries are there."""
     figures: dict[str, Any] | None
     ranked: bool
     seconds: float | None
@@ -58,7 +59,7 @@ def round_statuses(
                 labels=mine,
                 members=_members(campaign, path),
                 predicted_shards=_predicted(campaign, path),
-                attacked=(path / "attack.parquet").exists(),
+                geometries=(path / "geometries.parquet").exists(),
                 figures=_figures(path / "figures.json"),
                 ranked=(path / "ranking.parquet").exists(),
                 seconds=_seconds([path / "structures.parquet"], path / "figures.json"),

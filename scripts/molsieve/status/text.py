@@ -201,7 +201,8 @@ def _calculation_table(counts: list[Calculations]) -> Table:
 
 
 def _round_table(campaign: Campaign, rounds: list[RoundStatus]) -> Table:
-    columns = ["round", "stage", "members", "predicted", "attack", "test error", "missed", "time"]
+    columns = ["round", "stage", "members", "predicted", "geometries"]
+    columns += ["test error", "missed", "time"]
     table = Table("Rounds", columns)
     for r in rounds:
         figures = r.figures or {}
@@ -211,7 +212,7 @@ def _round_table(campaign: Campaign, rounds: list[RoundStatus]) -> Table:
                 r.stage,
                 f"{r.members}/{campaign.potential.members}",
                 f"{r.predicted_shards}/{campaign.prediction.shards}",
-                "done" if r.attacked else "–",
+                "done" if r.geometries else "–",
                 _number(figures.get("random_test_mae")),
                 _number(expected_missed(figures, campaign.stop.top_k)),
                 "–" if r.seconds is None else duration(r.seconds),

@@ -205,6 +205,16 @@ class Campaign(campaign.Campaign):
         return self
 
     @model_validator(mode="after")
+    def _molecules_have_no_stress(self) -> Campaign:
+        geometries = self.acquisition.geometries
+        if geometries.attack.spread_of == "stress" and geometries.share * geometries.mix.attack:
+            raise ValueError(
+                "acquisition.geometries.attack.spread_of: stress, but molecules have none; "
+                "allowed: forces"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _labels_buy_candidates(self) -> Campaign:
         acquisition = self.acquisition
         price = SPECIES * (1 + acquisition.displaced_per_species)
@@ -218,10 +228,12 @@ class Campaign(campaign.Campaign):
                 f"{acquisition.seed_random_share} buys less than two random candidates, one to "
                 f"calibrate and one to test: {why}; raise one of them"
             )
-        left = acquisition.batch_labels - int(acquisition.attack.share * acquisition.batch_labels)
+        share = acquisition.geometries.share
+        left = acquisition.batch_labels - int(share * acquisition.batch_labels)
         if left < 2 * price:
             raise ValueError(
                 f"acquisition.batch_labels: {acquisition.batch_labels} leaves {left} beside the "
-                f"attack, but {why} and a round needs one to learn from and one to test; raise it"
+                f"distorted geometries, but {why} and a round needs one to learn from and one to "
+                "test; raise it"
             )
         return self
