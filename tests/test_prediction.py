@@ -18,7 +18,7 @@ from molsieve.evaluation import evaluate_round, fit_calibration, objective_metri
 from molsieve.minima import built_geometries, relax_structures
 from molsieve.objective import mean_and_spread, member_values, species_roles
 from molsieve.potential.graphs import AtomsBatch
-from molsieve.prediction import calibrated, predict_candidates
+from molsieve.prediction import calibrated, moderated, predict_candidates
 from molsieve.prediction_shards import prediction_shard
 from molsieve.relax import relax_batch
 from molsieve.tables import read_table
@@ -442,3 +442,12 @@ def test_a_round_without_random_couples_is_not_calibrated(space, tmp_path):
     assert read_table(paths[2], "parity").empty
     metrics = read_table(paths[0], "metrics").set_index(["split", "name"])
     assert pd.isna(metrics.loc[("test", "objective_mae"), "value"])
+
+
+def test_a_spread_with_a_floor_is_stored_as_a_moderated_one():
+    """std² = w spread² + floor, whatever the common spread."""
+    common = {"common_std": 0.3}
+    spreads, weights = np.array([0.05, 0.2, 1.0]), {"spread": 2.0, "floor": 0.04}
+    told = common | evaluation._as_moderated(weights, common)
+    std = told["scale"] * moderated(spreads, told)
+    assert std == pytest.approx(np.sqrt(2.0 * spreads**2 + 0.04))

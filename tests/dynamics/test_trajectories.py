@@ -9,10 +9,12 @@ import ase.build
 import numpy as np
 import pytest
 import torch
+from scipy.stats import gamma
 
 from molsieve.dynamics import DynamicsSettings, Limits, run_dynamics, stability
-from molsieve.dynamics.monitors import force_deviation
+from molsieve.dynamics.monitors import FALSE_ALARM, Monitor, Reading, force_deviation
 from molsieve.potential.graphs import AtomsBatch
+from molsieve.units import BOLTZMANN_EV_PER_K
 from tests.dynamics.wells import Emt, Spring
 
 SETTINGS = DynamicsSettings(temperature_k=300.0, steps=60, check_every=10, keep_every=20)
@@ -188,3 +190,27 @@ def test_a_metal_is_sane_through_its_boundaries_until_it_is_too_hot():
     hot = run_dynamics(Emt(), batch, replace(settings, temperature_k=2e4), seed=1)
     assert not hot.stable.any()
     assert set(hot.reasons) <= {"connectivity changed", "two atoms too close"}
+
+
+def test_the_force_deviation_is_that_of_a_sample_of_the_worst_atom(minima):
+    committee, batch, _ = minima
+    output = committee(batch)
+    for s, found in enumerate(force_deviation(output, batch).tolist()):
+        forces = output.forces[:, batch.structure == s].numpy()
+        off = np.square(forces - forces.mean(0)).sum(2).sum(0) / (len(forces) - 1)
+        assert found == pytest.approx(np.sqrt(off.max()))
+
+
+def test_limits_are_what_thermal_motion_crosses_hardly_ever():
+    """Kinetic energy of f coordinates is gamma distributed, f/2 and kT; many atoms: close to T."""
+    chain = ase.Atoms("C2000", np.arange(2000)[:, None] * [1.5, 0, 0])
+    batch = AtomsBatch.from_atoms([ase.Atoms("CO", [[0, 0, 0], [0, 0, 1.1]]), chain])
+    none = torch.zeros(2, dtype=torch.float64)
+    kt = BOLTZMANN_EV_PER_K * 300
+    first = Reading(none, none, none, none)
+    monitor = Monitor(batch, first, 300.0, True, Limits(allowance=1.0))
+    for s, freedom in enumerate((3, 5997)):
+        kinetic = 0.5 * freedom * BOLTZMANN_EV_PER_K * monitor.hottest[s].item()
+        assert gamma.sf(kinetic, freedom / 2, scale=kt) == pytest.approx(FALSE_ALARM, rel=1e-6)
+        assert monitor.steepest[s].item() == pytest.approx(kinetic)
+    assert 300 < monitor.hottest[1].item() < 340

@@ -13,7 +13,7 @@ from molsieve.geometries.displacement import (
     normal_mode_displacement,
     random_displacement,
 )
-from molsieve.geometries.normal_modes import normal_modes
+from molsieve.geometries.normal_modes import Modes, normal_modes
 from molsieve.geometries.soundness import Soundness
 from molsieve.potential.graphs import AtomsBatch
 from molsieve.units import BOLTZMANN_EV_PER_K
@@ -95,3 +95,21 @@ def test_hotter_modes_reach_further_within_their_bound(minima):
     freedom = torch.tensor([len(m.curvature) for m in modes])
     assert (above > 0).all()
     assert (above < 5 * freedom * BOLTZMANN_EV_PER_K * 300).all()
+
+
+def test_a_soft_mode_goes_no_further_than_straight_lines_do():
+    """Soft and stiff, hot: the soft one alone half of the longest displacement, root mean square;
+    a longest displacement that never binds leaves its thermal amplitude."""
+    batch = AtomsBatch.from_atoms([ase.Atoms("C2", [[0, 0, 0], [0, 0, 1.4]])] * 300)
+    vectors = torch.tensor([[[1.0, 0, 0], [-1.0, 0, 0]]]).double() / np.sqrt(24.0)
+    modes = [Modes(torch.tensor([1e-3]).double(), vectors)] * 300
+    thermal = modes[0].amplitudes(300.0, False).item() / np.sqrt(24.0)
+    for longest, expected in ((0.2, 0.1), (1e3, thermal)):
+        found = normal_mode_displacement(batch, modes, 300.0, False, longest, [3, 0])
+        shift = (found.positions - batch.positions)[::2, 0]
+        if longest < 1:
+            # Normal steps of 0.1 Å, those beyond 0.2 Å shortened to that.
+            assert shift.abs().median().item() == pytest.approx(0.674 * expected, rel=0.15)
+        else:
+            assert expected > 0.2
+            assert shift.abs().max().item() > 0.2

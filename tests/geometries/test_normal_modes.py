@@ -111,3 +111,12 @@ def test_soft_and_imaginary_modes_move_as_if_they_had_the_softest_quantum():
     assert amplitude[1] == amplitude[2]
     stiff = Modes(torch.tensor([4.0], dtype=torch.float64), vector[:1])
     assert amplitude[0] == stiff.amplitudes(300.0, False)[0]
+
+
+def test_a_linear_molecule_bent_by_noise_keeps_four_vibrations_and_a_bent_one_three():
+    straight = ase.Atoms("OCO", [[0, 0, -1.16], [1e-4, 0, 0], [0, 0, 1.16]])
+    modes = normal_modes(MorseCommittee(), AtomsBatch.from_atoms([straight]))[0]
+    assert len(modes.curvature) == 4
+    bent = ase.Atoms("OCO", [[0, 0, -1.16], [0.2, 0, 0], [0, 0, 1.16]])
+    modes = normal_modes(MorseCommittee(), AtomsBatch.from_atoms([bent]))[0]
+    assert len(modes.curvature) == 3

@@ -107,6 +107,7 @@ def test_what_was_never_seen_is_out_of_the_domain(committee):
     domain = dict(committee.calibration.content["domain"])
     limit = np.sqrt(scores[0] * scores[2])
     domain["limit"] *= limit
+    domain["farthest"] *= limit
     content = {**committee.calibration.content, "domain": domain}
     found = predict_batch(committee, batch, SpreadCalibration.of(content))
     assert found.reasons[1] == "element never seen in training: C"

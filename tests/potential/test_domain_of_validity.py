@@ -68,6 +68,15 @@ def test_the_relative_score_has_no_unit(unit, seed):
     assert second.relative_score(scaled) == pytest.approx(first.relative_score(told))
 
 
+def test_torn_atoms_are_out_whatever_the_spread_of_their_forces():
+    told, errors = scores(np.random.default_rng(5), 40)
+    domain = fit_domain(told, errors, np.arange(40))
+    farthest = told["feature_distance"].max()
+    torn = dict.fromkeys(told, np.zeros(2)) | {"feature_distance": farthest * np.array([1.9, 2.1])}
+    assert domain.measure == "force_spread"
+    assert list(domain.relative_score(torn) > 1) == [False, True]
+
+
 def test_a_stored_domain_is_the_domain():
     told, _ = scores(np.random.default_rng(4), 30)
     domain = fit_domain(told, np.ones(30), np.arange(30))

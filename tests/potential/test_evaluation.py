@@ -121,3 +121,17 @@ def test_members_of_one_mind_are_survived(member_folders, tables_of_couples):
     fitted = fit_calibration(agreed, None)
     json.dumps(fitted, allow_nan=False)
     assert (fitted["energy_scale"], fitted["force_scale"]) == (1.0, 1.0)
+
+
+def test_the_calibration_knows_nothing_of_the_test_part(member_folders, tables_of_couples):
+    """Neither its fit, nor the choice of measures, nor the features' space, nor the domain."""
+    dataset, structures, labels = tables_of_couples
+    roles = {"ethanol": "test", "ethane": "calibration", "methanol": "calibration"}
+    split = [roles.get(g, "train") for g in dataset["group"]]
+    dataset = dataset.assign(split=split, group=dataset["structure_id"])
+    committee = Committee.load(member_folders)
+    _, fitted = evaluate_committee(committee, dataset, structures, labels, 0, seed=1)
+    unseen = dataset[dataset["split"] != "test"]
+    _, alone = evaluate_committee(committee, unseen, structures, labels, 0, seed=1)
+    assert "features" in fitted
+    assert json.dumps(fitted, sort_keys=True) == json.dumps(alone, sort_keys=True)

@@ -12,6 +12,7 @@ from molsieve.potential.spread_model import (
     LEVELS,
     SpreadModel,
     compare,
+    cross_fitted,
     fit_best,
     fit_model,
     fit_weights,
@@ -166,3 +167,14 @@ def test_a_stored_model_is_the_model():
     assert again.quantiles == pytest.approx(model.quantiles)
     with pytest.raises(ValueError, match="reads spread"):
         model.std({FLOOR: np.ones(3)})
+
+
+def test_a_fold_is_judged_by_weights_that_have_not_seen_it():
+    inputs, errors, groups = draw(11, n=100)
+    measure = ("spread", FLOOR)
+    before = cross_fitted(measure, inputs, errors, groups)
+    for held in folds(groups):
+        other = np.where(held, 10 * errors, errors)
+        after = cross_fitted(measure, inputs, other, groups)
+        assert after[held] == pytest.approx(before[held])
+        assert np.all(after[~held] > before[~held])

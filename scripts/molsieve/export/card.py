@@ -159,7 +159,8 @@ def _limits(calibration: Mapping[str, Any]) -> str:
     if isinstance(domain, Mapping):
         lines[1] = (
             "- Structures unlike those it was calibrated on are flagged by "
-            f"{domain['measure'].replace('_', ' ')} above {domain['limit']:.3g}: at most "
+            f"{domain['measure'].replace('_', ' ')} above {domain['limit']:.3g}, or a feature "
+            "distance above twice the largest of the calibration: at most "
             f"{100 * domain['rate']:.0f} % of structures like those are flagged in error "
             f"({domain['groups']} calibration groups); how many of those from elsewhere are "
             "caught is not known."

@@ -25,8 +25,8 @@ def own_minima(
 
     Where the committee falls into another molecule (it is young and knows least there), the search
     starts from the labelled geometry instead; so it does everywhere with ``start_from`` "data",
-    whose energies are nevertheless those of the minima. Cells stay as they are: a strained solid may
-    lie below. That moves all objectives of a start alike, and not the geometry that it finds.
+    whose energies are nevertheless those of the minima. Cells stay as they are: a strained solid
+    may lie below. That moves all objectives of a start alike, and not the geometry that it finds.
     """
     minima = relax_batch(committee, batch, RELAX_FMAX_EV_PER_ANGSTROM, RELAX_STEPS)
     relaxed = replace(batch, positions=minima.positions.to(batch.positions))

@@ -150,8 +150,8 @@ def _reasons(
         if reason is None and not finite[s]:
             reason = "the energy is not finite"
         if reason is None and not inside:
-            reason = f"unlike what it was calibrated on: {measure.replace('_', ' ')} is "
-            reason += f"{score:.2f} times the limit"
+            reason = "unlike what it was calibrated on: domain score "
+            reason += f"({measure.replace('_', ' ')}) is {score:.2f} times the limit"
         found.append(reason)
     return found
 

@@ -21,6 +21,7 @@ import numpy as np
 from molsieve.potential.calibration import grouped_conformal_quantile, rank_correlation
 
 FALSE_ALARM_RATE = 0.05
+TINY = float(np.finfo(float).tiny)
 SCORES = (
     "force_spread",
     "largest_force_spread",
@@ -29,6 +30,9 @@ SCORES = (
 )
 """Mean and largest spread of an atom's force in the structure, eV/Å; distance from the training
 set, see :mod:`molsieve.potential.feature_distance`; the product of the first and the third."""
+FARTHER = 2.0
+"""So many times the largest feature distance of the calibration is out of the domain by itself:
+atoms torn apart feel no force, so that no spread of the forces tells them."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class DomainOfValidity:
             calibration groups for :data:`FALSE_ALARM_RATE`.
         correlations: of each score with the force error, what the rule reads.
         structures, groups: of the calibration part.
+        farthest: feature distance beyond which a structure is out of the domain whatever the
+            measure says (:data:`FARTHER`); None: no such bound.
     """
 
     measure: str
@@ -50,6 +56,7 @@ class DomainOfValidity:
     correlations: dict[str, float | None]
     structures: int
     groups: int
+    farthest: float | None = None
 
     def relative_score(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
         """(S,) scores in units of the limit: above 1 is out of the domain.
@@ -62,7 +69,10 @@ class DomainOfValidity:
                 f"the domain of validity reads {self.measure.replace('_', ' ')}: evaluate the "
                 "committee with forces, and keep the calibration's features"
             )
-        return np.asarray(scores[self.measure], np.float64) / self.limit
+        relative = np.asarray(scores[self.measure], np.float64) / self.limit
+        if self.farthest is None or "feature_distance" not in scores:
+            return relative
+        return np.maximum(relative, np.asarray(scores["feature_distance"]) / self.farthest)
 
     def as_dict(self) -> dict[str, Any]:
         """What ``calibration.json`` holds."""
@@ -71,7 +81,7 @@ class DomainOfValidity:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> DomainOfValidity:
         """From :meth:`as_dict`."""
-        return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: stored[name] for name in cls.__dataclass_fields__ if name in stored})
 
 
 def fit_domain(
@@ -94,5 +104,7 @@ def fit_domain(
     if not np.isfinite(limit):
         limit, rate = float(values.max()), 1 / (count + 1)
     told = {name: None if np.isnan(c) else float(c) for name, c in correlations.items()}
-    limit = max(limit, float(np.finfo(float).tiny))
-    return DomainOfValidity(measure, limit, rate, told, len(values), count)
+    limit = max(limit, TINY)
+    distance = scores.get("feature_distance")
+    farthest = None if distance is None else max(FARTHER * float(np.max(distance)), TINY)
+    return DomainOfValidity(measure, limit, rate, told, len(values), count, farthest)

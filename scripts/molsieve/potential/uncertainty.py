@@ -141,7 +141,8 @@ def spreads(
     if forces is not None:
         force = _force_spreads(forces, structure, n)
         largest = np.zeros(len(n))
-        np.maximum.at(largest, structure, force["atom"][::3])
+        with np.errstate(invalid="ignore"):  # two atoms in one place
+            np.maximum.at(largest, structure, force["atom"][::3])
         mean = np.zeros(len(n))
         mean[structure] = force["structure"][::3]
         energy["forces"] = mean

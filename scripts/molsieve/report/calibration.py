@@ -211,9 +211,9 @@ def _domain(results: Results) -> str:
         return ""
     text = (
         f"A structure is out of domain when its {words(domain['measure'])} exceeds the limit set "
-        f"on the {domain['structures']} calibration structures ({domain['groups']} groups); the "
-        "feature distance is how far the network's description of it lies from those of the "
-        "training part, in units of their own scatter"
+        f"on the {domain['structures']} calibration structures ({domain['groups']} groups), or its "
+        "feature distance is more than twice the largest among them; that is how far the network's "
+        "description of it lies from those of the training part, in units of their own scatter"
     )
     alarms = _last(results, "test", "false_alarm_share")
     if alarms is not None:

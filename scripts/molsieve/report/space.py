@@ -102,8 +102,9 @@ def _acquisition_plot(
 
 def _lanes(shown: pd.DataFrame, reasons: list[str]) -> dict[tuple[int, str], tuple[float, float]]:
     """(round, reason) → where its lane begins and how wide it is; a round's lanes share 0.8."""
-    lanes = {}
-    for r, part in shown.groupby("round"):
+    lanes: dict[tuple[int, str], tuple[float, float]] = {}
+    for r in map(int, shown["round"].unique()):
+        part = shown[shown["round"] == r]
         present = [reason for reason in reasons if reason in set(part["reason"])]
         width = 0.8 / len(present)
         lanes |= {(r, reason): (k * width, width) for k, reason in enumerate(present)}
