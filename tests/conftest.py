@@ -1,6 +1,17 @@
 """Settings of all tests: one thread a process, as in the workflow; set before numpy is imported."""
 
 import os
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
 
 for name in ("OMP", "MKL", "OPENBLAS"):
     os.environ.setdefault(f"{name}_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _environment_restored() -> Iterator[None]:
+    """What a test's code sets in the environment, as a controller does, ends with the test."""
+    with mock.patch.dict(os.environ):
+        yield
