@@ -32,6 +32,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import multiprocessing
 import os
 import sys
 import time
@@ -571,7 +572,7 @@ def main(processes: int = 2, repeats: int = 5) -> int:
     """Run what is missing, print the table and the claim."""
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.touch()
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         known = finished(repeats)
         starts = [("start", r) for r in range(repeats)]
         list(pool.map(record, [task for task in starts if task not in known]))
