@@ -123,7 +123,11 @@ def test_second_sigterm_stops_at_once_and_leaves_no_process(job, stored, folder)
     assert process.poll() is None  # inside run.grace_s
     process.send_signal(signal.SIGTERM)
     assert "4 of 4 structures" in process.communicate(timeout=15)[1]
-    assert stored() == set() and not any(is_running(pid) for pid in children)
+    assert stored() == set()
+    left_by = time.monotonic() + 10.0  # a killed process takes its time to go on a busy machine
+    while any(is_running(pid) for pid in children):
+        assert time.monotonic() < left_by
+        time.sleep(0.05)
 
 
 def test_suspended_job_condemns_no_structure(job, tmp_path, level_name):
