@@ -1,0 +1,1 @@
+"""Zeolite frameworks: read, checked, typed in; their symmetry, rings and pores."""
