@@ -1,0 +1,1 @@
+"""Guests in the pores of a framework: conformers, cells, poses, loadings."""
