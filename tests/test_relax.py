@@ -98,6 +98,24 @@ def test_seats_are_refilled_and_change_no_result(seats):
     assert queued.calls <= (spent + (seats - 1) * int(together.steps.max())) // seats + 1
 
 
+def test_no_more_are_seated_than_their_inverse_hessians_have_room(monkeypatch):
+    committee, batch = MorseCommittee(), AtomsBatch.from_atoms(some_clusters())
+    together = relax_batch(committee, batch, FMAX, 100)
+    seen = []
+
+    def watched(seated):
+        seen.append((seated.n_structures, int(seated.sizes.max())))
+        return committee(seated)
+
+    largest = int(batch.sizes.max())
+    monkeypatch.setattr("molsieve.relax.SEATED_NUMBERS", 9 * largest**2)
+    queued = relax_batch(watched, batch, FMAX, 100)
+    assert all(count * width**2 <= largest**2 for count, width in seen)
+    assert max(count for count, _ in seen) == 3  # the smallest three have room together
+    assert torch.equal(queued.steps, together.steps)
+    assert torch.allclose(queued.positions, together.positions, atol=1e-8)
+
+
 def test_steps_are_counted_for_each_structure():
     batch = AtomsBatch.from_atoms(some_clusters())
     result = relax_batch(MorseCommittee(), batch, 1e-9, 3, at_once=2)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from molsieve.chem.model_hessian import inverse_model_hessian
+from molsieve.potential.verlet_lists import VerletLists
 from molsieve.quasi_newton import bfgs_update, longest_of_an_atom
 
 MAX_STEP_ANGSTROM = 0.2
@@ -39,9 +40,12 @@ NARROWED_AT = 0.8
 """Padded arrays are copied to fit once they could be so much narrower."""
 HESSIAN_NUMBERS = 2_000_000
 """Model Hessians are built for as many structures at a time as have so many entries (16 MB)."""
+SEATED_NUMBERS = 60_000_000
+"""Inverse Hessians are kept for as many structures at a time as have so many entries (480 MB)."""
 
-Calculator = Callable[[Any], Any]
-"""AtomsBatch → an object with ``energies`` (M, S) eV and ``forces`` (M, N, 3) eV/Å."""
+Calculator = Callable[..., Any]
+"""AtomsBatch → an object with ``energies`` (M, S) eV and ``forces`` (M, N, 3) eV/Å. One with a
+``cutoff_angstrom`` also takes ``edges`` (kept between calls for crystals) and ``stress``."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def relax_batch(
         fmax: converged when no atom's mean force is longer than this, eV/Å.
         max_steps: calls on a structure after its first one; 0 evaluates the batch as it is.
         max_step: longest displacement of an atom in one step, Å; None: 0.2 Å.
-        at_once: structures in one committee call, at most; None: all of them.
+        at_once: structures in one call, at most; None: all there is room for (SEATED_NUMBERS).
     """
     run = _Relaxation(calculator, batch, fmax, max_steps, max_step or MAX_STEP_ANGSTROM)
     run.reseat(at_once or run.n)
@@ -123,6 +127,9 @@ class _Relaxation:
         self.energy = self.radius = self.reach = self._zeros(0)
         self.inverse_hessian = self._zeros(0, 0, 0)
         self.seated, self.width = batch, 0
+        cutoff = getattr(calculator, "cutoff_angstrom", None)
+        # Molecules' pairs are found in dense blocks, all at once, faster than old ones are sifted.
+        self.pairs = VerletLists(cutoff) if cutoff and bool(batch.pbc.any()) else None
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=torch.float64, device=self.device)
@@ -130,6 +137,7 @@ class _Relaxation:
     def reseat(self, seats: int) -> None:
         """Those who are through leave; the next ones waiting sit down, not yet evaluated."""
         free = ~self._unfinished(self.who)
+        seats = min(seats, self._room(free))
         count = max(0, seats - len(self.who) + int(free.sum()))
         new, self.waiting = self.waiting[:count], self.waiting[count:]
         if not len(new) and not bool(free.any()):
@@ -145,6 +153,12 @@ class _Relaxation:
         self._make_room(kept)
         self._seat()
         self._welcome(arrived)
+
+    def _room(self, free: Tensor) -> int:
+        """Seats there is memory for: of the largest that stays or waits, one at least."""
+        coming = self.sizes[torch.cat([self.who[~free], self.waiting[:1]])]
+        width = int(coming.max()) if len(coming) else 1
+        return max(1, SEATED_NUMBERS // max(1, 9 * width**2))
 
     def _make_room(self, kept: Tensor) -> None:
         """Arrays for those seated. Nothing is copied while seats are only taken over: inverse
@@ -242,7 +256,10 @@ class _Relaxation:
         """Member energies (M, A) and mean gradients (A, D) of those seated at ``x``."""
         positions = x.view(len(self.who), self.width, 3)[self.place]
         positions = positions.to(self.batch.positions.dtype)
-        output = self.calculator(replace(self.seated, positions=positions))
+        seated = replace(self.seated, positions=positions)
+        pairs = self.pairs and self.pairs(seated, self.who.tolist())
+        known = {"edges": pairs, "stress": False} if pairs else {}
+        output = self.calculator(seated, **known)
         self.calls += 1
         gradient = self._zeros(len(self.who), self.width, 3)
         gradient[self.place] = -output.forces.detach().double().mean(0).to(self.device)

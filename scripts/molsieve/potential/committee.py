@@ -133,6 +133,7 @@ class Committee:
         forces: bool = True,
         create_graph: bool = False,
         edges: Edges | None = None,
+        stress: bool = True,
     ) -> CommitteeOutput:
         """Evaluate every member, all in one pass, some structures at a time.
 
@@ -141,8 +142,9 @@ class Committee:
         all structures stay in memory until the outputs are let go.
 
         Args:
-            forces: and stress, which costs nothing more.
+            forces: and stress.
             edges: of this batch within the cutoff (a ``NeighbourCache`` has them); None: searched.
+            stress: False where cells stay as they are: a tenth of the time of a periodic batch.
 
         Raises:
             CampaignError: a charge or multiplicity the members were not trained on and, without
@@ -156,6 +158,8 @@ class Committee:
             create_graph = False
             batch = batch.detached()
         graph = GraphBatch.from_batch(batch, edges)
+        if not stress:
+            graph = replace(graph, volume_angstrom3=None)
         limit = self._chunk_edges(batch.positions.device.type)
         with flushed_denormals():
             parts = [
