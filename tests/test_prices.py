@@ -4,9 +4,11 @@ import pytest
 
 from molsieve.campaign import Potential
 from molsieve.domains.flow_battery.config import Structures
-from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.levels import PyscfLevel, TbliteLevel, parse_level
 from molsieve.prices import (
     CONFORMER_S,
+    CP2K_CUTOFF_RY,
+    CP2K_S,
     OPTIMISER_STEPS,
     RELAXATION_STEPS,
     building_s,
@@ -35,6 +37,15 @@ def test_laws_meet_the_timings_they_rest_on():
     assert default_law(larger)(40) > 5 * default_law(b3lyp)(40)
     optimised = GFN2.model_copy(update={"geometry": "optimised"})
     assert default_law(optimised)(40) == pytest.approx(OPTIMISER_STEPS * 0.012)
+
+
+def test_programs_of_plane_waves_cost_more_with_a_larger_grid_or_basis():
+    cheap = parse_level({"engine": "cp2k", "cutoff_ry": CP2K_CUTOFF_RY, "version": "2023.1"})
+    assert default_law(cheap)(48) == pytest.approx(CP2K_S)
+    for settings in ({"cutoff_ry": 800}, {"basis": "TZV2P-MOLOPT-GTH"}):
+        assert default_law(cheap.model_copy(update=settings))(48) > 3 * CP2K_S
+    own = {"calculator": "vasp", "version": "6", "command": "vasp", "pseudopotential_folder": "."}
+    assert default_law(parse_level({"engine": "ase", **own}))(48) > CP2K_S
 
 
 def test_a_member_of_the_reference_size_costs_one():

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.levels import Level
 
 # ASSUME: one core of 2020s server hardware.
 SCREEN_S = 0.003  # a candidate read, made canonical, filtered, described
@@ -41,6 +41,15 @@ RELAXATION_EVALUATIONS = 61
 ATTACK_EVALUATIONS = 2.5
 """An attack's step, forces and their product with the Hessian, against energy and forces alone:
 measured on anthraquinone, 64 features x 3 interactions."""
+
+PERIODIC_XTB = 13.0
+"""A cell against a molecule of as many electrons, GFN1-xTB at the Γ point: measured 16 (sodalite,
+96 valence electrons, 1.2 s) and 12 (ABW, 512 valence electrons, 24 s)."""
+
+CP2K_S, CP2K_CUTOFF_RY = 40.0, 200.0
+"""PBE, DZVP-MOLOPT-SR-GTH, energy, forces and stress: measured on quartz (48 valence electrons)."""
+PLANE_WAVES_S = 600.0
+"""ASSUME: a plane-wave program on as many electrons."""
 
 OPTIMISER_STEPS = 20
 """ASSUME: an optimised geometry costs this many energies with forces."""
@@ -74,7 +83,7 @@ def _valence(number: int) -> int:
     return number - max(core for core in cores if core < number)
 
 
-def default_law(level: TbliteLevel | PyscfLevel) -> PowerLaw:
+def default_law(level: Level) -> PowerLaw:
     """Before there are timings: what two molecules of different size took.
 
     GFN2-xTB: benzoquinone (40 electrons) 0.012 s, 35 atoms (about 110) 0.087 s. B3LYP/def2-SVP with
@@ -84,11 +93,24 @@ def default_law(level: TbliteLevel | PyscfLevel) -> PowerLaw:
     """
     if level.engine == "tblite":
         law = PowerLaw(0.012 / 40**2.0, 2.0)
+    elif level.engine == "pyscf":
+        law = PowerLaw(_basis_factor(level.basis) * 15.0 / 40**3.1, 3.1)
+    elif level.engine == "cp2k":
+        grid = (level.cutoff_ry / CP2K_CUTOFF_RY) ** 1.5
+        law = PowerLaw(_basis_factor(level.basis) * grid * CP2K_S / 48**1.3, 1.3)
     else:
-        zeta = next((f for name, f in BASIS_FACTORS.items() if name in level.basis.lower()), 1.0)
-        law = PowerLaw(zeta * 15.0 / 40**3.1, 3.1)
+        law = PowerLaw(PLANE_WAVES_S / 48**2.0, 2.0)
     steps = OPTIMISER_STEPS if level.geometry == "optimised" else 1
     return PowerLaw(steps * law.prefactor_s, law.exponent)
+
+
+def _basis_factor(basis: str) -> float:
+    return next((f for name, f in BASIS_FACTORS.items() if name in basis.lower()), 1.0)
+
+
+def periodic_factor(level: Level, periodic: bool) -> float:
+    """Cost of a periodic cell against a molecule of as many electrons."""
+    return PERIODIC_XTB if periodic and level.engine == "tblite" else 1.0
 
 
 def width(potential: Any) -> float:

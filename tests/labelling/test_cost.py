@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from molsieve.labelling.cost import (
     CostModel,
     PowerLaw,
+    computed_electrons,
     default_law,
     fitted_law,
     valence_electrons,
@@ -56,6 +57,20 @@ def test_optimised_geometries_and_larger_bases_cost_more():
     larger = PBE.model_copy(update={"basis": "def2-TZVP"})
     assert CostModel().predicted_cost_s(benzoquinone, optimised) > 5 * single
     assert CostModel().predicted_cost_s(benzoquinone, larger) > 2 * single
+
+
+def test_a_repeated_cell_costs_what_its_copies_do():
+    wide = GFN2.model_copy(update={"min_cell_angstrom": 10.0})
+    cell = {"numbers": [14, 8, 8], "pbc": [True] * 3, "cell_angstrom": [5, 0, 0, 0, 10, 0, 0, 0, 4]}
+    assert computed_electrons(cell, GFN2) == 16
+    assert computed_electrons(cell, wide) == 16 * 6
+    assert computed_electrons({**cell, "pbc": [False] * 3}, wide) == 16
+    assert computed_electrons({**cell, "cell_angstrom": [0.0] * 9}, wide) == 16
+    frame = pd.DataFrame([cell])
+    copies = pd.DataFrame([{**cell, "numbers": cell["numbers"] * 6}])
+    assert CostModel().predicted_costs_s(frame, wide) == pytest.approx(
+        CostModel().predicted_costs_s(copies, GFN2)
+    )
 
 
 def test_fit_recovers_a_power_law():

@@ -15,6 +15,7 @@ from tests.campaigns import edited
 
 XTB = parse_level({"engine": "tblite"})
 DFT = parse_level({"engine": "pyscf", "functional": "PBE", "basis": "def2-SVP"})
+CP2K = parse_level({"engine": "cp2k", "version": "2023.1"})
 RELAXED = parse_level({"engine": "tblite", "geometry": "optimised"})
 
 
@@ -26,6 +27,8 @@ RELAXED = parse_level({"engine": "tblite", "geometry": "optimised"})
         (RELAXED, ["max_optimiser_steps=9", "max_iterations=8"],
          {"max_optimiser_steps": 9, "max_iterations": 8}),
         (XTB, [], {}),
+        (CP2K, ["max_scf=500", "scf_solver=diagonalisation"],
+         {"max_scf": 500, "scf_solver": "diagonalisation"}),
     ],
 )  # fmt: skip
 def test_longer_search_is_the_same_level(level, changes: list[str], settings: dict) -> None:
@@ -37,6 +40,7 @@ def test_longer_search_is_the_same_level(level, changes: list[str], settings: di
 @pytest.mark.parametrize(
     ("level", "change", "words"),
     [
+        (CP2K, "cutoff_ry=600", ["changes the numbers", "max_scf, scf_solver"]),
         (DFT, "functional=PBE0", ["changes the numbers", "max_cycles", "'mine'"]),
         (DFT, "scf_tolerance_hartree=1e-5", ["changes the numbers"]),
         (XTB, "max_cycles=400", ["max_iterations", "--level"]),

@@ -11,7 +11,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from molsieve.engines import open_engine
 from molsieve.engines.base import CalculationError, Label
-from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.levels import Level
 
 MAX_STEP_ANGSTROM = 0.2
 
@@ -24,7 +24,7 @@ class LevelCalculator(Calculator):
 
     implemented_properties = ["energy", "free_energy", "forces", "stress", "dipole"]  # noqa: RUF012
 
-    def __init__(self, level: TbliteLevel | PyscfLevel, **kwargs: Any) -> None:
+    def __init__(self, level: Level, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.engine = open_engine(level)
         self.last_label: Label | None = None
@@ -50,7 +50,7 @@ class LevelCalculator(Calculator):
             self.results["dipole"] = label.dipole_e_angstrom
 
 
-def optimise(atoms: ase.Atoms, level: TbliteLevel | PyscfLevel) -> tuple[ase.Atoms, Label]:
+def optimise(atoms: ase.Atoms, level: Level) -> tuple[ase.Atoms, Label]:
     """Relax the atoms (BFGS, fixed cell) until no force component exceeds the level's threshold.
 
     Returns the relaxed copy and its label.

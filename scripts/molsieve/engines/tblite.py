@@ -2,6 +2,12 @@
 
 GFN2-xTB: Bannwarth, Ehlert, Grimme, J. Chem. Theory Comput. 15, 1652 (2019);
 GFN1-xTB: Grimme, Bannwarth, Shushkov, J. Chem. Theory Comput. 13, 1989 (2017).
+
+Cells are computed at the Γ point, all that tblite knows, and repeated until they are as wide as
+``min_cell_angstrom`` says. GFN1-xTB of ABW silica (Si8O16, 5.25 Å wide), eV a cell against 11 Å
+(3 x 2 x 2): as given +2.458, at 8 Å +0.024, at 9 Å +0.008, at 10 Å -0.014: from 8 Å on within 1 meV
+an atom. Both methods work in cells: their slopes, stresses, supercells and limits of wide boxes
+agree with tblite 0.8; GFN2-xTB takes two to seven times longer.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ from molsieve.engines.base import (
     charge_and_multiplicity,
     frontier_orbitals,
 )
+from molsieve.engines.cells import calculated_cell, is_periodic, label_of_given_cell
 from molsieve.levels import TbliteLevel
 from molsieve.section import CampaignError
 
@@ -46,14 +53,18 @@ class TbliteEngine:
             CalculationError: see :class:`molsieve.engines.base.Engine`.
         """
         charge, multiplicity = charge_and_multiplicity(atoms)
-        periodic = _is_periodic(atoms)
+        periodic, copies = is_periodic(atoms), 1
+        if periodic:
+            atoms, charge, multiplicity, copies = calculated_cell(
+                atoms, charge, multiplicity, self.level
+            )
         # A wavefunction only fits the same atoms in the same state.
         system = (tuple(atoms.numbers), charge, multiplicity, periodic)
         previous = self._result if system == self._system else None
         calculator = _calculator(atoms, charge, multiplicity, periodic, self.level)
         result, step = _climb_ladder(calculator, previous, self.level)
         self._system, self._result = system, result
-        return _label(atoms, result, multiplicity, periodic, step)
+        return label_of_given_cell(_label(atoms, result, multiplicity, periodic, step), copies)
 
 
 def check_level(level: TbliteLevel, elements: set[str]) -> None:
@@ -64,16 +75,6 @@ def check_level(level: TbliteLevel, elements: set[str]) -> None:
                 f"element {element!r} has no parameters in {level.method} (H to Rn have): "
                 "leave it out of the candidates or choose a pyscf level"
             )
-
-
-def _is_periodic(atoms: ase.Atoms) -> bool:
-    if atoms.pbc.any() and not atoms.pbc.all():
-        raise CalculationError(
-            "bad_input", "tblite takes molecules or cells periodic in all three directions"
-        )
-    if atoms.pbc.all() and abs(atoms.cell.volume) < 1e-6:
-        raise CalculationError("bad_input", "a periodic structure needs a cell with a volume")
-    return bool(atoms.pbc.all())
 
 
 def _calculator(

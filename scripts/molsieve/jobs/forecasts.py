@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molsieve.jobs.attempts import AttemptOver
-from molsieve.levels import PyscfLevel, TbliteLevel, level_id
+from molsieve.levels import Level, level_id
 from molsieve.prices import DFT_GPU_SPEEDUP
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Work:
 
 def write_forecast(
     structures_out: str | Path,
-    chosen: Mapping[str, tuple[TbliteLevel | PyscfLevel, pd.DataFrame]],
+    chosen: Mapping[str, tuple[Level, pd.DataFrame]],
     store: str | Path,
 ) -> None:
     """Write what the labels that ``store`` does not have yet will cost, by the timings in it.
@@ -63,7 +63,7 @@ def write_forecast(
 
 
 def _works(
-    chosen: Mapping[str, tuple[TbliteLevel | PyscfLevel, pd.DataFrame]], store: str | Path
+    chosen: Mapping[str, tuple[Level, pd.DataFrame]], store: str | Path
 ) -> dict[str, dict[str, float]]:
     """The work of each level, by its name."""
     model, labelled = _known(store, [level for level, _ in chosen.values()])
@@ -78,9 +78,7 @@ def _works(
     return works
 
 
-def _known(
-    store: str | Path, levels: list[TbliteLevel | PyscfLevel]
-) -> tuple[CostModel, dict[str, list[str]]]:
+def _known(store: str | Path, levels: list[Level]) -> tuple[CostModel, dict[str, list[str]]]:
     """The cost model, and the structures that have a label by level, of a label store.
 
     Nothing is known of a store that cannot be read: a forecast is worth no failed job.

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from molsieve import prices
 from molsieve.campaign import Campaign, Confirm
 from molsieve.jobs.forecasts import Work
-from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.levels import Level, TbliteLevel
 from molsieve.prices import (
     ATOM_POSITION_BYTES,
     CANDIDATE_BYTES,
@@ -31,8 +31,6 @@ from molsieve.prices import (
     width,
 )
 
-Level = TbliteLevel | PyscfLevel
-
 CORE_PAYS_AFTER_S = 20.0
 """Core-seconds that make another core worth asking for; starting a job costs several."""
 START_UP_S = 300.0
@@ -43,8 +41,9 @@ MARGIN = 2.0
 
 SNAKEMAKES_MB = 900
 """Two nested Snakemakes (200 MB) and a script that has pandas and pyarrow."""
-WORKER_MB = {"tblite": 500, "pyscf": 3000}
-"""Of a label worker. PySCF: 500 of code, 1000 of kept grid, the rest integrals."""
+WORKER_MB = {"tblite": 500, "pyscf": 3000, "cp2k": 3000, "ase": 4000}
+"""Of a label worker. PySCF: 500 of code, 1000 of kept grid, the rest integrals. Of the programs
+beside a worker ASSUME: cells of a hundred atoms."""
 GPU_WORKER_MB = 8000
 """Host memory of a gpu4pyscf worker: code, CUDA context, pinned buffers."""
 TORCH_MB = 1500
@@ -54,9 +53,6 @@ EMPTY_TABLE_BYTES = 10_000
 """Of a Parquet file: its schema and metadata."""
 TABLE_EXPANSION = 15
 """Memory of a table against its compressed file."""
-
-MEASURED_SPECIES, SPECIES_PER_CANDIDATE = 60, 2
-"""ASSUME: of all couples that are shipped, free atoms and H2; oxidised and reduced."""
 
 FEW_SHARDS, FEW_LABELS = 4, 5000
 """Up to these, reading every candidate or label takes seconds."""
@@ -88,18 +84,23 @@ def minutes(campaign: Campaign, seconds: float, attempt: int, at_least_s: float 
 # Label jobs: many calculations in a pool of workers, one a core or one a GPU.
 
 
-def expected_labels(level: Level, count: int) -> Work:
-    """The work of ``count`` labels of molecules of a typical size, before anything was forecast."""
-    law = default_law(level)
-    seconds = law(TYPICAL_ATOMS * 3)  # valence electrons
+def expected_labels(
+    level: Level, count: int, electrons: float = 3 * TYPICAL_ATOMS, periodic: bool = False
+) -> Work:
+    """The work of ``count`` labels of a typical size, before anything was forecast.
+
+    Args:
+        electrons: valence electrons of a structure.
+    """
+    seconds = default_law(level)(electrons) * prices.periodic_factor(level, periodic)
     if on_gpu(level):
         seconds /= DFT_GPU_SPEEDUP
     return Work(count, count * seconds, seconds)
 
 
-def hits(confirm: Confirm) -> int:
-    """Calculations of the hits at a level, at most: two geometries of each species."""
-    return 2 * SPECIES_PER_CANDIDATE * (confirm.top + confirm.controls)
+def hits(confirm: Confirm, species: int) -> int:
+    """Calculations of the hits at a level, at most: two geometries of each of their species."""
+    return 2 * species * (confirm.top + confirm.controls)
 
 
 def label_cores(level: Level, work: Work, shards: int) -> int:
@@ -189,11 +190,11 @@ def evaluation_s(campaign: Campaign, atoms: float, steps: int) -> float:
     return atoms * members * steps * EVALUATION_S_PER_ATOM * width(campaign.potential)
 
 
-def proposal_s(campaign: Campaign) -> float:
-    """Core-seconds of a round's search for distorted geometries."""
-    asked = prices.search_evaluations(campaign.acquisition.geometries, TYPICAL_ATOMS)
+def proposal_s(campaign: Campaign, atoms: int = TYPICAL_ATOMS) -> float:
+    """Core-seconds of a round's search for distorted geometries of structures of so many atoms."""
+    asked = prices.search_evaluations(campaign.acquisition.geometries, atoms)
     evaluations = sum(asked.values()) * campaign.potential.members
-    return evaluations * TYPICAL_ATOMS * EVALUATION_S_PER_ATOM * width(campaign.potential)
+    return evaluations * atoms * EVALUATION_S_PER_ATOM * width(campaign.potential)
 
 
 def labels_so_far(campaign: Campaign, round: int) -> int:
@@ -219,9 +220,9 @@ def atoms_in(structure_bytes: float) -> float:
     return structure_bytes / (ATOM_POSITION_BYTES + ROW_BYTES / TYPICAL_ATOMS)
 
 
-def bytes_of_structures(count: int) -> float:
-    """Size of a ``structures`` file of ``count`` molecules, roughly."""
-    return float(count * (ROW_BYTES + TYPICAL_ATOMS * ATOM_POSITION_BYTES))
+def bytes_of_structures(count: float, atoms: int = TYPICAL_ATOMS) -> float:
+    """Size of a ``structures`` file of ``count`` structures of so many atoms, roughly."""
+    return float(count * (ROW_BYTES + atoms * ATOM_POSITION_BYTES))
 
 
 def table_memory_mb(table_bytes: float, attempt: int) -> int:
@@ -234,10 +235,17 @@ def table_minutes(campaign: Campaign, table_bytes: float, attempt: int) -> int:
     return minutes(campaign, 3e-6 * table_bytes, attempt)
 
 
-def building_s(settings: Any, species: float) -> float:
-    """Core-seconds to build this many species of a typical size."""
-    gradient = default_law(TbliteLevel(engine="tblite"))(TYPICAL_ATOMS * 3)
-    return species * prices.building_s(settings, gradient)
+def building_s(
+    price: Callable[[Any, float], float], settings: Any, species: float, electrons: float
+) -> float:
+    """Core-seconds to build this many species of a typical size.
+
+    Args:
+        price: the domain's, of a species: (settings, core-seconds of a GFN2-xTB gradient).
+        electrons: valence electrons of a species.
+    """
+    gradient = default_law(TbliteLevel(engine="tblite"))(electrons)
+    return species * price(settings, gradient)
 
 
 def candidates_in(table_bytes: float) -> float:

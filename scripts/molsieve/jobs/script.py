@@ -139,3 +139,11 @@ def _mendable() -> tuple[type[Exception], ...]:
     from molsieve.tables import TableError
 
     return (AttemptOver, CampaignError, LabelStoreError, TableError, Unfinished)
+
+
+def paths(*inputs: Any) -> list[str]:
+    """The files of several of a rule's inputs, each one file or many (or none), in one list."""
+    files: list[str] = []
+    for given in inputs:
+        files += [given] if isinstance(given, str) else list(given)
+    return files

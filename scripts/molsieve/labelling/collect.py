@@ -13,12 +13,14 @@ import pandas as pd
 
 from molsieve import tables
 from molsieve.labelling.store import read_labels
-from molsieve.levels import PyscfLevel, TbliteLevel, level_id
+from molsieve.levels import Level, level_id
 from molsieve.retries.orders import RECORD
 from molsieve.section import CampaignError
 
 SPLIT_PRECEDENCE = ["calibration", "test", "validation", "train"]
 """If one round puts a group into two splits, the one that training must not see wins."""
+SHARED = "shared"
+"""``selection.split`` of a species that many candidates share: it is never set apart."""
 NO_RECEIPT = "no_receipt"
 
 
@@ -26,7 +28,7 @@ def collect_labels(
     selections: Sequence[str | Path],
     structures: Sequence[str | Path],
     receipts: Sequence[str | Path],
-    level: TbliteLevel | PyscfLevel,
+    level: Level,
     store: str | Path,
     round: int,
     validation_share: float,
@@ -120,16 +122,19 @@ def split_groups(
     The first round that selected a group decides; a null split means train. Of the training groups
     those whose hash with ``seed`` falls below ``validation_share`` validate, so that a group stays
     where it is as the dataset grows; of two groups or more at least one validates and one trains.
+    A "shared" one always trains.
     """
+    shared = set(selected.loc[selected["split"] == SHARED, "group"])
+    named = selected["split"].replace(SHARED, "train").fillna("train")
     ranked = selected.assign(
-        split=selected["split"].fillna("train"),
-        rank=selected["split"].fillna("train").map(SPLIT_PRECEDENCE.index),
+        split=named,
+        rank=named.map(SPLIT_PRECEDENCE.index),
     )
     first = ranked.sort_values(["round", "rank"], kind="stable").drop_duplicates("group")
     splits = dict(zip(first["group"], first["split"], strict=True))
     splits = {group: splits[group] for group in sorted(set(groups))}
     training = sorted(
-        (group for group, split in splits.items() if split == "train"),
+        (group for group, split in splits.items() if split == "train" and group not in shared),
         key=lambda group: (hash_fraction(seed, group), group),
     )
     if len(training) >= 2:

@@ -7,24 +7,52 @@ what an atom brings beyond its core), needs no engine, and is known before anyth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from molsieve.engines.base import CalculationError
+from molsieve.engines.cells import repeats
 from molsieve.labelling.store import read_labels
 from molsieve.levels import Level, level_id
-from molsieve.prices import PowerLaw, default_law, valence_electrons
+from molsieve.prices import PowerLaw, default_law, periodic_factor, valence_electrons
 
-__all__ = ["CostModel", "PowerLaw", "default_law", "fitted_law", "valence_electrons"]
+__all__ = [
+    "CostModel",
+    "PowerLaw",
+    "computed_electrons",
+    "default_law",
+    "fitted_law",
+    "valence_electrons",
+]
+
+STRUCTURE_COLUMNS = ("numbers", "pbc", "cell_angstrom")
 
 MIN_LABELS = 8
 """Fewer timings than this say less than the default."""
 MIN_LOG_SPREAD = 0.1
 """Standard deviation of log(electrons) below which timings fix the prefactor only."""
 EXPONENT_RANGE = (1.0, 4.5)
+
+
+def computed_electrons(structure: Mapping[Any, Any], level: Level) -> int:
+    """Valence electrons of what is computed for a row of ``structures``: all copies of a cell that
+    the level repeats to ``min_cell_angstrom``."""
+    electrons = valence_electrons(structure["numbers"])
+    narrowest = getattr(level, "min_cell_angstrom", None)
+    cell = structure.get("cell_angstrom")
+    if narrowest is None or cell is None or not np.all(structure["pbc"]):
+        return electrons
+    try:
+        times = repeats(np.asarray(cell, float).reshape(3, 3), narrowest)
+    except CalculationError:  # no volume: the calculation will say so
+        return electrons
+    return electrons * math.prod(times)
 
 
 def fitted_law(labels: pd.DataFrame, default: PowerLaw) -> PowerLaw:
@@ -81,6 +109,14 @@ class CostModel:
         return law(valence_electrons(numbers))
 
     def predicted_costs_s(self, structures: pd.DataFrame, level: Level) -> np.ndarray:
-        """(rows,) seconds on one core for each row of ``structures``."""
+        """(rows,) seconds on one core for each row of ``structures``.
+
+        By their ``numbers``, how often the level repeats their cell (``cell_angstrom``) and,
+        before there are timings, whether they are periodic (``pbc``).
+        """
         law = self.fitted.get(level_id(level)) or default_law(level)
-        return np.array([law(valence_electrons(numbers)) for numbers in structures["numbers"]])
+        rows = structures[[c for c in STRUCTURE_COLUMNS if c in structures]].to_dict("records")
+        seconds = np.array([law(computed_electrons(row, level)) for row in rows])
+        if "pbc" not in structures or level_id(level) in self.fitted:
+            return seconds
+        return seconds * [periodic_factor(level, bool(np.any(p))) for p in structures["pbc"]]

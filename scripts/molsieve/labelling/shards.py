@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from molsieve.labelling.cost import CostModel
-from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.levels import Level, TbliteLevel
 
 _ANY_LEVEL = TbliteLevel.model_validate({"engine": "tblite"})
 
@@ -16,7 +16,7 @@ def shard_of(
     shard: int,
     shards: int,
     cost: CostModel,
-    level: TbliteLevel | PyscfLevel | None = None,
+    level: Level | None = None,
 ) -> pd.DataFrame:
     """Part ``shard`` (0-based) of ``shards``, longest first; the parts are disjoint and complete.
 

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from molsieve import tables
 from molsieve.labelling.journal import SEALED_SUFFIX, SUFFIX, read_journal
-from molsieve.levels import PyscfLevel, TbliteLevel, level_id, resolved_level
+from molsieve.levels import Level, level_id, resolved_level
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class LevelFolder:
         self.quarantine = self.path / "quarantine"
 
     @classmethod
-    def made(cls, store: str | Path, level: TbliteLevel | PyscfLevel) -> LevelFolder:
+    def made(cls, store: str | Path, level: Level) -> LevelFolder:
         """The folder of ``level``, created with its description if it is new."""
         folder = cls(store, level_id(level))
         for path in (folder.fragments, folder.journals, folder.claims):

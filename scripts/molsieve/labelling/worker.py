@@ -26,7 +26,7 @@ from molsieve.chem.identities import atoms_from_row
 from molsieve.engines.base import CalculationError, EngineUnavailable, Label
 from molsieve.jobs.allocation import Allocation
 from molsieve.jobs.leases import Lease
-from molsieve.labelling.cost import valence_electrons
+from molsieve.labelling.cost import computed_electrons
 from molsieve.labelling.journal import SUFFIX, Journal
 from molsieve.labelling.places import limit_memory, memory_share_mb, take_place
 from molsieve.labelling.store import (
@@ -255,7 +255,7 @@ def row_columns(
         "engine": level.engine,
         "engine_version": version,
         "cores": 1,
-        "valence_electrons": valence_electrons(structure["numbers"]),
+        "valence_electrons": computed_electrons(structure, level),
     }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from molsieve.campaign import Campaign, Run
-from molsieve.levels import PyscfLevel, TbliteLevel, level_id, parse_level
+from molsieve.levels import Level, level_id, parse_level
 from molsieve.section import CampaignError
 
 FOLDER = "retries"
@@ -66,7 +66,7 @@ class Order:
         """The campaign's run section with the order's time limit."""
         return run.model_copy(update={"calculation_time_limit_s": self.time_limit_s})
 
-    def level_settings(self, levels: dict[str, Any]) -> TbliteLevel | PyscfLevel:
+    def level_settings(self, levels: dict[str, Any]) -> Level:
         """The level to compute at, from the campaign file's ``levels``.
 
         Raises:

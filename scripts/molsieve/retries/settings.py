@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from molsieve.campaign import Run
 from molsieve.jobs.resources import START_UP_S
-from molsieve.levels import SEARCH_SETTINGS, PyscfLevel, TbliteLevel, parse_level
+from molsieve.levels import SEARCH_SETTINGS, Level, parse_level
 from molsieve.section import CampaignError
 
 UNITS_S = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
@@ -47,9 +47,7 @@ def checked_time_limit(limit_s: float | None, run: Run) -> float:
     return limit_s
 
 
-def checked_settings(
-    name: str, level: TbliteLevel | PyscfLevel, changes: Sequence[str]
-) -> dict[str, Any]:
+def checked_settings(name: str, level: Level, changes: Sequence[str]) -> dict[str, Any]:
     """Changes ``key=value`` to a level's settings that leave it the same level of theory.
 
     Raises:
@@ -71,11 +69,9 @@ def checked_settings(
     return settings
 
 
-def _not_allowed(
-    key: str, name: str, level: TbliteLevel | PyscfLevel, allowed: Sequence[str]
-) -> str:
+def _not_allowed(key: str, name: str, level: Level, allowed: Sequence[str]) -> str:
     said = f"--set {key}: of level {name!r} ({level.engine}, {level.geometry}) a retry may change "
-    said += f"{', '.join(allowed)}"
+    said += ", ".join(allowed) or "nothing"
     if key in SEARCH_SETTINGS:
         return f"{said}; {key} does not act there. Choose another level's failures with --level"
     if key in type(level).model_fields:

@@ -28,7 +28,8 @@ from molsieve.status.failures import shortened
 from molsieve.terminal import Table, render
 
 HINTS = {
-    "scf_not_converged": "--set max_cycles=400 (pyscf), --set max_iterations=1000 (tblite)",
+    "scf_not_converged": "--set max_cycles=400 (pyscf), max_iterations=1000 (tblite), max_scf=500 "
+    "(cp2k)",
     "timeout": "--time-limit 4h",
     "worker_died": "most often memory: give label jobs more of it, then repeat as it is",
     "geometry_not_converged": "--set max_optimiser_steps=500",
