@@ -1,5 +1,5 @@
 # Each target does its own set-up: a .venv from the pinned requirements, the package editable.
-.PHONY: demo test slurm-test lint bench clean
+.PHONY: demo demo-zeolite test slurm-test lint bench clean
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
@@ -19,6 +19,9 @@ $(READY): requirements.txt requirements-no-deps.txt pyproject.toml
 
 demo: $(READY)
 	snakemake --configfile config/quickstart.yaml --workflow-profile profiles/local
+
+demo-zeolite: $(READY)
+	snakemake --configfile config/demo_zeolite.yaml --workflow-profile profiles/local
 
 test: $(READY)
 	pytest --numprocesses auto --dist loadfile

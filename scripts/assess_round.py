@@ -6,7 +6,7 @@ from pathlib import Path
 
 from molsieve.acquisition.assessment import assess_round
 from molsieve.campaign import parse_section
-from molsieve.jobs.script import rule_attempt
+from molsieve.jobs.script import paths, rule_attempt
 from molsieve.tables import read_table
 
 
@@ -23,7 +23,7 @@ def assess(inputs, outputs, params, round: int) -> None:
         read_table(inputs.selections, "selection"),
         read_table(inputs.receipts, "receipt"),
         objective.labelled_values(
-            read_table(inputs.built, "structures"),
+            read_table(paths(inputs.built, inputs.labelled), "structures"),
             read_table(inputs.labels, "labels"),
             level,
         ),

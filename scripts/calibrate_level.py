@@ -21,7 +21,7 @@ def calibrate_level(
         read_table(species, "species"),
         rows,
         read_labels(Path(run.label_store), level_id, rows["structure_id"]),
-        domain_structures.reference_couples(),
+        domain_structures.measured_systems(),
         level_id,
         references,
         calibration,

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 from molsieve.campaign import Ranking, Run, parse_section
-from molsieve.jobs.script import rule_attempt
+from molsieve.jobs.script import paths, rule_attempt
 from molsieve.labelling import read_labels
 from molsieve.levels import parse_level
 from molsieve.ranking import rank_candidates
@@ -24,7 +24,7 @@ def rank(inputs, output: Path, params, round: int, run: Run, levels: dict) -> No
         read_table(inputs.predictions, "predictions"),
         read_table(inputs.candidates, "candidates"),
         objective.labelled_values(
-            read_table(inputs.built, "structures"),
+            read_table(paths(inputs.built, inputs.labelled), "structures"),
             read_table(inputs.labels, "labels"),
             label_calibration,
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 from molsieve.acquisition.selection import select_batch
 from molsieve.campaign import Acquisition, Run, parse_section
 from molsieve.jobs.forecasts import write_forecast
-from molsieve.jobs.script import rule_attempt
+from molsieve.jobs.script import paths, rule_attempt
 from molsieve.levels import parse_level
 from molsieve.tables import read_table
 
@@ -18,14 +18,14 @@ def select(inputs, outputs, params, round: int, levels: dict, run: Run) -> None:
     level = parse_level(levels[params.level["name"]])
     later = round > 0
     known = later and objective.labelled_values(
-        read_table(inputs.structures, "structures"),
+        read_table(paths(inputs.structures, inputs.labelled), "structures"),
         read_table(inputs.labels, "labels"),
         json.loads(Path(inputs.calibration).read_text()),
     )
     select_batch(
         read_table(inputs.candidates, "candidates"),
         read_table(inputs.species, "species"),
-        read_table(inputs.structures, "structures"),
+        read_table(inputs.minima or inputs.structures, "structures"),
         Acquisition(**params.acquisition),
         parse_section(params.domain, "objective", params.objective),
         round,

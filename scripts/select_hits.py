@@ -6,7 +6,7 @@ from pathlib import Path
 
 from molsieve.campaign import Confirm, Run, parse_section
 from molsieve.jobs.forecasts import write_forecast
-from molsieve.jobs.script import rule_attempt
+from molsieve.jobs.script import paths, rule_attempt
 from molsieve.levels import parse_level
 from molsieve.ranking import select_hits, structures_at_level
 from molsieve.tables import read_table
@@ -23,7 +23,7 @@ def select(inputs, outputs, params, round: int, config: dict) -> None:
         read_table(inputs.structures, "structures"),
         read_table(inputs.minima, "structures"),
         objective.labelled_values(
-            read_table(inputs.structures, "structures"),
+            read_table(paths(inputs.structures, inputs.labelled), "structures"),
             read_table(inputs.labels, "labels"),
             json.loads(Path(inputs.calibration).read_text()),
         ),

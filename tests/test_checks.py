@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -38,7 +39,13 @@ def test_a_good_campaign_passes_and_leaves_nothing_behind(tmp_path: Path) -> Non
     "path", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_the_shipped_campaigns_pass(path: Path) -> None:
-    checks.check_campaign(load_campaign(path), REPOSITORY)
+    campaign = load_campaign(path)
+    folder = getattr(campaign.candidates.source, "folder", None)
+    if folder is not None and not (REPOSITORY / folder).is_dir():
+        pytest.skip(f"{folder} is not there: the frameworks of {path.name} are downloaded")
+    if any(level.engine == "cp2k" for level in campaign.levels.values()) and not which("cp2k"):
+        pytest.skip(f"{path.name} needs cp2k's own files of basis sets, and it is not installed")
+    checks.check_campaign(campaign, REPOSITORY)
 
 
 LEVELS = [

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from molsieve.geometry_settings import Attack as Attack
 from molsieve.geometry_settings import Geometries
-from molsieve.levels import Level, PyscfLevel, TbliteLevel
+from molsieve.levels import Level
 from molsieve.section import (
     NAME,
     Fraction,
@@ -74,7 +74,9 @@ class Potential(Section):
         1.0, description="weight of the loss on forces"
     )
     difference_weight: Annotated[float, Field(ge=0)] = Field(
-        1.0, description="weight of the loss on energy differences inside a group (a couple)"
+        1.0,
+        description="weight of the loss on energy differences inside a group (a couple, or a "
+        "framework and its guest)",
     )
     stress_weight: Annotated[float, Field(ge=0)] = Field(
         1.0, description="weight of the loss on stresses; acts only where labels have one"
@@ -321,7 +323,7 @@ class Campaign(Section):
             raise ValueError(f"unknown domain {value!r}; known: {', '.join(domain_names())}")
         return value
 
-    def level(self, name: str) -> TbliteLevel | PyscfLevel:
+    def level(self, name: str) -> Level:
         """The level of that name."""
         return self.levels[name]
 

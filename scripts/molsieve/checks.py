@@ -3,9 +3,9 @@
 What needs chemistry, files or the engines' own lists; what pydantic alone can see is refused in
 :mod:`molsieve.loading`. Heavy packages are imported when a check needs them.
 
-A domain takes part by these functions: ``candidates.check_candidates(candidates)``,
-``candidates.first_accepted(candidates, tries)``, ``candidates.iterate_candidates(candidates)`` and
-``structures.select_couples(names)``: the measured systems, with their ``smiles``.
+A domain takes part by these functions: ``config.elements(candidates)``,
+``candidates.check_candidates(candidates)``, ``candidates.first_accepted(candidates, tries)``,
+``candidates.iterate_candidates(candidates)`` and ``structures.measured_elements(objective)``.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ RECORD = "campaign.json"
 IDENTITY = (
     ("domain",),
     ("seed",),
-    ("candidates", "source"),
-    ("candidates", "filters"),
+    ("candidates",),
     ("structures",),
     ("objective",),
 )
-"""What makes a campaign another one: its question. The label level counts too, by its settings.
+"""What makes a campaign another one: its question. The label level counts too, by its settings;
+of the candidates all but ``shards``, into how many tables they are cut.
 
 Everything else may change in place: limits and thresholds only add rounds; shards, workers and
 stores only say how; another acquisition or potential redoes the rounds of the same question.
@@ -61,7 +61,8 @@ def check_campaign(campaign: Campaign, folder: Path) -> None:
 
 
 def _mistakes(campaign: Campaign) -> Iterator[str]:
-    elements = {"H", *campaign.candidates.filters.elements}  # type: ignore[attr-defined]
+    candidates = campaign.candidates  # type: ignore[attr-defined]
+    elements = {"H", *_room(campaign, "config").elements(candidates)}
     chemistry = [
         *_said(_check_candidates, campaign),
         *_said(_check_references, campaign, elements),
@@ -115,11 +116,9 @@ def _none_accepted(reasons: Counter[str]) -> str:
 def _check_references(campaign: Campaign, elements: set[str]) -> None:
     """Measured systems are known; their elements join ``elements``, which every level must have."""
     from molsieve.chem.free_atoms import GROUND_STATE_MULTIPLICITY
-    from molsieve.chem.molecules import parse_molecule
 
-    names = campaign.objective.reference_couples  # type: ignore[attr-defined]
-    for smiles in _room(campaign, "structures").select_couples(names)["smiles"]:
-        elements |= {atom.GetSymbol() for atom in parse_molecule(smiles).GetAtoms()}
+    objective = campaign.objective  # type: ignore[attr-defined]
+    elements |= _room(campaign, "structures").measured_elements(objective)
     if unknown := sorted(elements - GROUND_STATE_MULTIPLICITY.keys()):
         raise CampaignError(
             f"candidates.filters.elements: {', '.join(unknown)} given; allowed: hydrogen to xenon "
@@ -233,6 +232,7 @@ def _identity(resolved: dict[str, Any]) -> dict[str, Any]:
         for key in path:
             value = value[key]
         leaves |= _leaves(value, ".".join(path))
+    leaves.pop("candidates.shards", None)
     level = resolved["levels"][resolved["labels"]["level"]]
     return leaves | _leaves(level, "the level that labels")
 

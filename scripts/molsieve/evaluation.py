@@ -2,7 +2,8 @@
 
 Couples of the calibration and test splits take the very path of :mod:`molsieve.prediction` and meet
 their labels (single points at the built geometry; what relaxing on the committee's own surface
-adds is part of the error). The scale of the spread and the conformal quantiles come from the
+adds is part of the error; in a domain that labels the committee's minima both are told at the
+labelled geometry). The scale of the spread and the conformal quantiles come from the
 calibration couples that are in the domain, coverage is judged on the test couples. A couple is a
 group, so resampling couples is resampling groups.
 
@@ -27,7 +28,14 @@ import pandas as pd
 
 from molsieve.campaign import Prediction
 from molsieve.minima import built_geometries, relax_structures
-from molsieve.objective import labelled_values, mean_and_spread, objective_name, species_roles
+from molsieve.objective import (
+    judged_geometries,
+    labelled_values,
+    labels_minima,
+    mean_and_spread,
+    objective_name,
+    species_roles,
+)
 from molsieve.objective_metrics import JUDGED_SPLITS, objective_metrics
 from molsieve.potential.calibration import root_mean_square
 from molsieve.potential.committee import Committee
@@ -80,14 +88,16 @@ def evaluate_round(
         dataset, structures, labels: the round's frozen dataset.
         level_calibration: the level's ``calibration.json``.
         seed: of the bootstrap of intervals.
-        built: relaxed ``structures`` of all candidates; the dataset names only the first of two
-            couples that share a structure, so without these the second is not judged.
+        built: ``structures`` of all candidates; the dataset names only the first of two
+            candidates that share a structure, so without these the second is not judged.
 
     Returns:
         The content of ``calibration.json``.
     """
     labels = labels[labels["level_id"] == level_id]
     geometries = structures if built is None else built
+    if built is not None and labels_minima(domain):
+        geometries = pd.concat([built, structures], ignore_index=True)
     potential, scales = evaluate_committee(committee, dataset, structures, labels, round, seed)
     couples = predicted_couples(
         dataset,
@@ -139,6 +149,10 @@ def predicted_couples(
     """
     split = dataset.dropna(subset="candidate_id").drop_duplicates("candidate_id")
     split = split.loc[split["split"].isin(splits), ["candidate_id", "split"]]
+    if labels_minima(domain):
+        # What was labelled is where the committee is judged: docked poses are far from any minimum.
+        structures = judged_geometries(domain, structures, labels)
+        settings = settings.model_copy(update={"max_steps": 0})
     frame = labelled_values(domain, structures, labels, level_calibration)
     frame = frame.rename(columns={"value": "label_value"}).merge(split, on="candidate_id")
     frame = frame.sort_values("candidate_id").reset_index(drop=True)

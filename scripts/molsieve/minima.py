@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from molsieve.campaign import Prediction
-from molsieve.chem.connectivity import bonds_of_geometry, describe_change
-from molsieve.chem.identities import atoms_from_row, structure_row
+from molsieve.chem.connectivity import bonds_of_atoms, describe_change
+from molsieve.chem.identities import BUILT_ORIGINS, atoms_from_row, structure_row
 from molsieve.potential.committee import Committee
 from molsieve.potential.committee_prediction import unseen_in_training
 from molsieve.potential.graphs import AtomsBatch
@@ -47,17 +47,42 @@ class Minimum:
 
 
 def built_geometries(
-    candidate_ids: Iterable[str], structures: pd.DataFrame, roles: tuple[str, ...]
+    candidate_ids: Iterable[str],
+    structures: pd.DataFrame,
+    roles: tuple[str, ...],
+    poses: bool = False,
 ) -> pd.DataFrame:
-    """The relaxed built structure of each role of each candidate: the lowest conformer number."""
+    """The built structure of each role of each candidate: the lowest conformer number.
+
+    Args:
+        poses: all that were built of a role instead, one row each.
+    """
     chosen = structures[
         structures["candidate_id"].isin(list(candidate_ids))
         & structures["role"].isin(roles)
-        & (structures["origin"] == "relaxed")
+        & structures["origin"].isin(BUILT_ORIGINS)
     ]
     order = ["candidate_id", "role", "conformer", "structure_id"]
-    chosen = chosen.sort_values(order).drop_duplicates(["candidate_id", "role"])
-    return chosen.reset_index(drop=True)
+    once = ["candidate_id", "role", *(["structure_id"] if poses else [])]
+    return chosen.sort_values(order).drop_duplicates(once).reset_index(drop=True)
+
+
+def lowest_poses(built: pd.DataFrame, minima: Mapping[str, Minimum]) -> pd.DataFrame:
+    """Of each role of each candidate the row whose minimum is lowest, by the members' mean.
+
+    A minimum that cannot be trusted counts only where no other is there: a pose that fell apart
+    may lie as low as it likes. All members are asked at the same pose, so that their spread is
+    not that of a choice.
+    """
+    found = [minima[key] for key in built["structure_id"]]
+    mean = np.array([minimum.energies_ev.mean() for minimum in found], float)
+    ranked = built.assign(
+        _doubtful=[minimum.reason is not None for minimum in found],
+        _energy=np.where(np.isfinite(mean), mean, np.inf),
+    )
+    order = ["candidate_id", "role", "_doubtful", "_energy", "conformer", "structure_id"]
+    ranked = ranked.sort_values(order).drop_duplicates(["candidate_id", "role"])
+    return ranked.drop(columns=["_doubtful", "_energy"]).reset_index(drop=True)
 
 
 def relax_structures(
@@ -125,8 +150,8 @@ def _domain_scores(
 
 def _rearranged(before: ase.Atoms, after: ase.Atoms) -> str | None:
     change = describe_change(
-        bonds_of_geometry(before.numbers, before.positions),
-        bonds_of_geometry(after.numbers, after.positions),
+        bonds_of_atoms(before),
+        bonds_of_atoms(after),
         before.get_chemical_symbols(),
     )
     return f"rearranged in relaxation: {change}" if change else None

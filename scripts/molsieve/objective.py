@@ -4,12 +4,23 @@ A domain's own arithmetic is in ``molsieve/domains/<name>/objective.py``: NAME, 
 ``objective_values`` of its species' energies. Whatever is asked here is answered member by member:
 the spread of an objective comes from the members' own values, never from summed spreads, because
 the errors of a candidate's species are correlated.
+
+What else a domain may say of its species there, and what is so where it says nothing:
+
+==================== ==========================================================================
+``SHARED_ROLES``     roles whose species many candidates share (an empty framework): labelled
+                     once, always trained on. None.
+``POSES``            a species may have several built structures, its energy is the lowest
+                     minimum's. False: the first one counts.
+``LABELS_MINIMA``    built structures are far from minima: after the first round the committee's
+                     minima are labelled, and only they tell a candidate's value. False.
+==================== ==========================================================================
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -34,20 +45,41 @@ def species_roles(domain: str) -> tuple[str, ...]:
     return roles
 
 
+def shared_roles(domain: str) -> tuple[str, ...]:
+    """Roles whose species belong to many candidates."""
+    return tuple(getattr(domain_module(domain), "SHARED_ROLES", ()))
+
+
+def has_poses(domain: str) -> bool:
+    """Whether a species may have several built structures, the lowest of which counts."""
+    return bool(getattr(domain_module(domain), "POSES", False))
+
+
+def labels_minima(domain: str) -> bool:
+    """Whether rounds after the first label the committee's minima."""
+    return bool(getattr(domain_module(domain), "LABELS_MINIMA", False))
+
+
 def member_values(
-    domain: str, energies_ev: Mapping[str, np.ndarray], level_calibration: Mapping[str, Any]
+    domain: str,
+    energies_ev: Mapping[str, np.ndarray],
+    level_calibration: Mapping[str, Any],
+    compositions: Mapping[str, Sequence[Sequence[int] | None]] | None = None,
 ) -> np.ndarray:
     """The objective as each member sees it.
 
     Args:
         energies_ev: role → (M, C) energies of M members for C candidates, eV; NaN where unknown.
         level_calibration: the level's ``calibration.json``.
+        compositions: role → atomic numbers of each of the C candidates' structures, None where
+            there is none; a domain whose objective counts atoms needs them.
 
     Returns:
         (M, C), in the objective's unit.
     """
-    arguments = [np.asarray(energies_ev[role], float) for role in species_roles(domain)]
-    return np.asarray(domain_module(domain).objective_values(*arguments, level_calibration))
+    energies = {role: np.asarray(energies_ev[role], float) for role in species_roles(domain)}
+    values = domain_module(domain).objective_values(energies, level_calibration, compositions or {})
+    return np.asarray(values)
 
 
 def labelled_values(
@@ -60,6 +92,15 @@ def labelled_values(
     frame: pd.DataFrame = domain_module(domain).labelled_values(
         structures, labels, level_calibration
     )
+    return frame
+
+
+def judged_geometries(domain: str, structures: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Of a domain that labels minima: the ``structures`` rows at which labels and committee meet.
+
+    One row for each role of each candidate all of whose roles are labelled; origin "relaxed".
+    """
+    frame: pd.DataFrame = domain_module(domain).judged_geometries(structures, labels)
     return frame
 
 

@@ -20,8 +20,20 @@ import numpy as np
 import pandas as pd
 
 from molsieve.campaign import Prediction
-from molsieve.minima import Minimum, built_geometries, minimum_rows, relax_structures
-from molsieve.objective import mean_and_spread, member_values, objective_name, species_roles
+from molsieve.minima import (
+    Minimum,
+    built_geometries,
+    lowest_poses,
+    minimum_rows,
+    relax_structures,
+)
+from molsieve.objective import (
+    has_poses,
+    mean_and_spread,
+    member_values,
+    objective_name,
+    species_roles,
+)
 from molsieve.potential.committee import Committee
 from molsieve.prediction_shards import candidate_shards_read, prediction_shard
 from molsieve.section import digest
@@ -50,19 +62,20 @@ def predict_candidates(
 
     Args:
         candidates: those of this job (see :mod:`molsieve.prediction_shards`).
-        species, structures: theirs, and of others; structures hold the built, relaxed geometries
-            (origin "relaxed").
+        species, structures: theirs, and of others; structures hold the built geometries.
         calibration: the round's ``evaluation/calibration.json``.
         level_calibration: the level's ``calibration.json``.
         predictions_out: ``predictions``, sorted by candidate.
-        structures_out: ``structures``, origin "relaxed", parent the built structure.
+        structures_out: ``structures``, origin "relaxed", parent the built structure; of several
+            poses the lowest.
 
     Returns:
         Counts: candidates, failed, out_of_domain.
     """
     ids = sorted(set(candidates.loc[candidates["status"] == "accepted", "candidate_id"]))
-    built = built_geometries(ids, structures, species_roles(domain))
+    built = built_geometries(ids, structures, species_roles(domain), has_poses(domain))
     minima = relax_structures(built, committee, settings, calibration)
+    built = lowest_poses(built, minima)
     rows = predicted_rows(ids, built, minima, domain, calibration, level_calibration)
     failures = _build_failures(species)
     for row in rows:
@@ -150,16 +163,18 @@ def objective_members(
 ) -> np.ndarray:
     """(M, C) objective member by member; NaN where a species has no minimum."""
     sizes = [len(m.energies_ev) for species in found for m in species.values() if m is not None]
-    energies = {
-        role: np.full((sizes[0] if sizes else 2, len(found)), np.nan)
-        for role in species_roles(domain)
+    roles = species_roles(domain)
+    energies = {role: np.full((sizes[0] if sizes else 2, len(found)), np.nan) for role in roles}
+    compositions = {
+        role: [None if (m := species.get(role)) is None else m.atoms.numbers for species in found]
+        for role in roles
     }
     for c, species in enumerate(found):
         for role, minimum in species.items():
             if minimum is not None:
                 values = minimum.energies_given_ev if at_given_geometry else minimum.energies_ev
                 energies[role][:, c] = values
-    return member_values(domain, energies, level_calibration)
+    return member_values(domain, energies, level_calibration, compositions)
 
 
 def calibrated(mean: float, std_raw: float, calibration: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from molsieve.acquisition.objectives import domain_objective
-from molsieve.acquisition.pool import relaxed_structures
+from molsieve.acquisition.objectives import (
+    domain_name,
+    domain_objective,
+    with_domain_columns,
+)
+from molsieve.acquisition.pool import chosen_rows, relaxed_structures
 from molsieve.campaign import Confirm, Ranking
-from molsieve.geometry_settings import DISTORTED
 from molsieve.labelling.cost import CostModel
-from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.levels import AseLevel, Cp2kLevel, Level, TbliteLevel
+from molsieve.objective import labels_minima
 from molsieve.section import CampaignError, Section
 from molsieve.tables import SCHEMAS, write_table
 
@@ -29,8 +33,8 @@ def select_hits(
     committee_structures: pd.DataFrame,
     labelled_values: pd.DataFrame,
     confirm: Confirm,
-    labels_level: TbliteLevel | PyscfLevel,
-    confirm_level: TbliteLevel | PyscfLevel,
+    labels_level: Level,
+    confirm_level: Level,
     objective: Section,
     seed: int,
     round_number: int,
@@ -66,6 +70,8 @@ def select_hits(
                 (committee_structures, COMMITTEE_MINIMUM),
                 (built_structures, BUILT_MINIMUM),
             )
+            # What was only put together has no minimum to compare with.
+            if geometry == COMMITTEE_MINIMUM or not labels_minima(domain_name(objective))
         ]
     )
     rows = rows.loc[rows["candidate_id"].isin(place)]
@@ -85,8 +91,8 @@ def select_hits(
 
 def _predicted_costs_s(
     hits: pd.DataFrame,
-    labels_level: TbliteLevel | PyscfLevel,
-    confirm_level: TbliteLevel | PyscfLevel,
+    labels_level: Level,
+    confirm_level: Level,
 ) -> np.ndarray:
     """(rows,) core-seconds of each hit at the levels that label it."""
     model = CostModel()
@@ -125,7 +131,7 @@ def rank_candidates(
     confirm_labels: pd.DataFrame,
     label_calibration: Mapping[str, Any],
     confirm_calibration: Mapping[str, Any],
-    confirm_level: TbliteLevel | PyscfLevel,
+    confirm_level: Level,
     ranking: Ranking,
     objective: Section,
     round_number: int,
@@ -182,9 +188,12 @@ def rank_candidates(
         objective=domain.NAME,
         unit=domain.UNIT,
     )
+    table = with_domain_columns(table, predictions, built_structures, objective)
     best = table["label_value"].astype(float).fillna(table["mean"].astype(float))
     beyond = domain.extrapolated(best.to_numpy(float), label_calibration)
-    table["flags"] = _flags(table, selections, calibrated, beyond)
+    table["flags"] = _flags(
+        table, selections, calibrated, beyond, labels_minima(domain_name(objective))
+    )
     table = table.reindex(columns=SCHEMAS["ranking"].names)
     write_table(table, "ranking", ranking_out, campaign)
     return table
@@ -261,19 +270,23 @@ class _Front:
         self.count += 1
 
 
-def confirmation_protocol(level: TbliteLevel | PyscfLevel) -> str:
+def confirmation_protocol(level: Level) -> str:
     """How a value was confirmed, e.g. "PBE/def2-SVP single point on committee minimum"."""
     if level.geometry == "optimised":
         return f"{level_name(level)} optimised from committee minimum"
     return f"{level_name(level)} single point on committee minimum"
 
 
-def level_name(level: TbliteLevel | PyscfLevel) -> str:
+def level_name(level: Level) -> str:
     """A level of theory as a chemist writes it, e.g. "PBE-D3BJ/def2-SVP, C-PCM (78.36)"."""
     if isinstance(level, TbliteLevel):
         return level.method
+    if isinstance(level, AseLevel):
+        return f"{level.calculator} {level.version}"
     dispersion = "" if level.dispersion == "none" else f"-{level.dispersion.upper()}"
     name = f"{level.functional}{dispersion}/{level.basis}"
+    if isinstance(level, Cp2kLevel):
+        return f"{name}, {level.cutoff_ry:g} Ry"
     if level.solvent == "none":
         return name
     medium = level.solvent_name if level.solvent == "SMD" else f"{level.dielectric_constant:.4g}"
@@ -300,13 +313,14 @@ def _flags(
     selections: pd.DataFrame,
     calibrated: bool,
     beyond: np.ndarray,
+    minima: bool,
 ) -> list[list[str]]:
     """What a reader must know of each candidate before trusting its row.
 
     uncalibrated: a prediction whose spread has no calibration; label_failed: chosen for labelling,
     without a value; extrapolated: beyond all measured values that the label level was fitted to.
     """
-    chosen = selections.loc[~selections["reason"].isin(DISTORTED), "candidate_id"]
+    chosen = selections.loc[chosen_rows(selections, minima), "candidate_id"]
     flags = {
         "out_of_domain": table["in_domain"].eq(False) & table["predicted"],
         "prediction_failed": ~table["predicted"],

@@ -56,6 +56,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             "sa_score": _float,
             "synthesizability": _float,
             "fingerprint": pa.binary(),
+            "framework_file": _text,
+            "min_cell_angstrom": _float,
         },
     ),
     # A chemical state that a candidate needs; candidate_id is null for shared references.
@@ -229,6 +231,14 @@ SCHEMAS: dict[str, pa.Schema] = {
             "synthesizability": _float,
             "sa_score": _float,
             "in_domain": _bool,
+            "framework_ev_per_t": _float,
+            "binding_ev_per_t": _float,
+            "competition_ev_per_t": _float,
+            "competition_std_ev_per_t": _float,
+            "directivity_ev_per_t": _float,
+            "directivity_std_ev_per_t": _float,
+            "templating_ev_per_t": _float,
+            "templating_std_ev_per_t": _float,
         },
     ),
     # The committee's word on one structure given to `molsieve predict`, in the order given; spreads

@@ -1,10 +1,11 @@
 """Bonds of a geometry are the bonds of the graph it was made from."""
 
+import ase
 import pytest
 from rdkit import Chem
 
 from molsieve.chem.conformers import embed_conformers
-from molsieve.chem.connectivity import bonds_of_geometry, describe_change
+from molsieve.chem.connectivity import bonds_of_atoms, bonds_of_geometry, describe_change
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,16 @@ def test_a_moved_atom_is_reported():
     assert change == f"O1-H{hydrogen} broken"
     assert describe_change(seen, seen, atoms.get_chemical_symbols()) is None
     assert describe_change(seen, found.bonds(), atoms.get_chemical_symbols()).endswith("formed")
+
+
+def test_bonds_of_a_cell_cross_its_walls():
+    water = ase.Atoms("OH2", [[0.1, 5, 5], [-0.86, 5, 5], [0.3, 5.94, 5]])
+    plain = bonds_of_atoms(water)
+    assert plain == {(0, 1), (0, 2)}
+    water.set_cell([10, 10, 10])
+    water.pbc = True
+    water.wrap()
+    assert water.positions[1, 0] > 9, "one hydrogen is at the other wall"
+    assert bonds_of_atoms(water) == plain
+    water.pbc = False
+    assert bonds_of_atoms(water) == {(0, 2)}

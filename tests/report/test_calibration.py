@@ -77,7 +77,7 @@ def results(tmp_path):
 def test_every_quantity_has_its_reliability_diagram(results):
     page = calibration_section(results)
     assert page.count("<svg") == 2
-    assert "Objective: 12 couples" in page and "Forces: 900 force components" in page
+    assert "Objective: 12 candidates" in page and "Forces: 900 force components" in page
     assert page.count("conformal</text>") == 2 and page.count("normal</text>") == 1
     # Eleven levels of each kind for the forces, two for the objective: a mark each.
     marks = page.count('class="mark series-1"') + page.count('class="mark series-2"')

@@ -93,7 +93,7 @@ def test_tells_what_is_in_the_tables(page):
     assert "embedding failed" in page
     assert "mean absolute error 0.020 V" in page
     assert "Bars are" in page
-    assert "n = 24" in page  # held-out couples of the parity plot
+    assert "n = 24" in page  # held-out candidates of the parity plot
     assert "GFN2-xTB" in page
 
 
@@ -165,7 +165,7 @@ def test_without_held_out_couples_and_without_confirmation(tmp_path):
     ranking["why_confirmed"] = None
     write_table(ranking, "ranking", files.ranking)
     page = page_of(files, tmp_path / "report.html")
-    assert "No couple has been held out" in page
+    assert "No candidate has been held out" in page
     assert "calibration cannot be judged yet" in page
     assert "No candidate has been confirmed" in page
 

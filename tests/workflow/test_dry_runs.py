@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from molsieve.crystals.known import known_codes, known_framework
+from molsieve.programs import cp2k_command
+
 from .conftest import REPOSITORY, Workspace
 
 CAMPAIGNS = sorted((REPOSITORY / "config").glob("*.yaml"))
@@ -15,6 +18,8 @@ CAMPAIGNS = sorted((REPOSITORY / "config").glob("*.yaml"))
 @pytest.mark.parametrize("what", ["--dry-run", "--dag", "--rulegraph"])
 def test_every_campaign_dry_runs_unrolled(fresh: Workspace, path: Path, what: str) -> None:
     (fresh.folder / "campaign.yaml").write_text(path.read_text())
+    (fresh.folder / "config").symlink_to(path.parent)  # files that campaigns ship with
+    _with_frameworks(fresh)
     limit = fresh.campaign()["stop"]["max_rounds"]
     printed = fresh.run(what).stdout
     if what == "--dry-run":
@@ -23,6 +28,24 @@ def test_every_campaign_dry_runs_unrolled(fresh: Workspace, path: Path, what: st
     else:
         assert printed.lstrip().startswith("digraph")
     assert not fresh.results.exists()
+
+
+def _with_frameworks(space: Workspace) -> None:
+    """A campaign that reads frameworks from a folder of the user's finds those typed in there."""
+    campaign = space.campaign()
+    if not campaign["candidates"]["source"].get("folder"):
+        return
+    if cp2k_command() is None:
+        pytest.skip("its level needs cp2k's own files of basis sets, and it is not installed")
+    folder = space.folder / "frameworks"
+    folder.mkdir()
+    for code in known_codes():
+        known_framework(code).atoms.write(folder / f"{code}.cif")
+    source = campaign["candidates"]["source"] | {"folder": "frameworks"}
+    space.edit(
+        candidates={"source": source},
+        objective={"reference_folder": "frameworks", "reference_frameworks": ["CHA"]},
+    )
 
 
 def test_candidates_read_from_a_file_are_an_input(fresh: Workspace) -> None:

@@ -6,7 +6,7 @@
 rule enumerate_candidates:
     """Enumerate or read the candidates; what is refused stays in the table with its reason."""
     input:
-        candidate_file(),
+        candidate_files(),
     output:
         candidates=expand(
             "<results>/candidates/{shard}.parquet", shard=range(campaign.candidates.shards)

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import sys
+from importlib import import_module
 
 sys.path.insert(0, str(pathlib.Path(workflow.basedir) / "scripts"))
 
@@ -55,6 +56,8 @@ wildcard_constraints:
 
 
 ROUNDS = pathlib.Path(f"results/{campaign.campaign}/rounds")
+domain_config = import_module(f"molsieve.domains.{campaign.domain}.config")
+LABELS_MINIMA = getattr(domain_config, "LABELS_MINIMA", False)
 
 
 def workflow_file(path):
@@ -92,9 +95,14 @@ def geometry_leaves():
     return without(section, "share", *(name for name in section["mix"] if name not in asked))
 
 
-def candidate_file():
-    """The file that candidates are read from, where they are not enumerated."""
-    return getattr(campaign.candidates.source, "path", [])
+def candidate_files():
+    """The files that candidates are read from, where they are not enumerated."""
+    return domain_config.candidate_files(campaign.candidates)
+
+
+def candidate_elements():
+    """Elements that candidates may hold."""
+    return domain_config.elements(campaign.candidates)
 
 
 def level_of(wildcards):
@@ -177,6 +185,33 @@ def previous_predictions(wildcards):
         for shard in range(campaign.prediction.shards)
         if int(wildcards.round)
     ]
+
+
+def previous_minima(wildcards):
+    """The last committee's minima, where they are what is labelled next."""
+    if not LABELS_MINIMA:
+        return []
+    return [
+        of_previous_round(
+            wildcards, f"<results>/rounds/{{round}}/predictions/{shard}/structures.parquet"
+        )
+        for shard in range(campaign.prediction.shards)
+        if int(wildcards.round)
+    ]
+
+
+def labelled_minima(wildcards):
+    """Geometries labelled so far, where not the built ones tell a candidate's value."""
+    if not LABELS_MINIMA:
+        return []
+    return [f"<results>/rounds/{wildcards.round}/dataset/structures.parquet"]
+
+
+def previously_labelled_minima(wildcards):
+    """Those of the round before."""
+    if not LABELS_MINIMA or not int(wildcards.round):
+        return []
+    return [f"<results>/rounds/{int(wildcards.round) - 1}/dataset/structures.parquet"]
 
 
 def previous_geometries(wildcards):

@@ -22,6 +22,7 @@ rule select_hits:
             shard=range(campaign.prediction.shards),
         ),
         labels="<results>/rounds/{round}/dataset/labels.parquet",
+        labelled=labelled_minima,
         calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
     output:
         selection="<results>/rounds/{round}/hits/selection.parquet",
@@ -82,6 +83,7 @@ rule rank_candidates:
             shard=range(campaign.prediction.shards),
         ),
         labels="<results>/rounds/{round}/dataset/labels.parquet",
+        labelled=labelled_minima,
         calibrations=expand(
             "<results>/references/{level}/calibration.json",
             level=[campaign.labels.level, campaign.ranking.confirm.level],

@@ -2,8 +2,6 @@
 #   inputs and attempt around the arithmetic of scripts/molsieve/jobs/resources.py.
 # Inputs: the campaign; sizes of input files and forecasts of label work where they are there
 # Outputs: threads and resources of every rule, QUICK
-from importlib import import_module
-
 from molsieve import prices
 
 from molsieve.jobs import resources
@@ -14,9 +12,7 @@ from molsieve.jobs.forecasts import read_forecast
 QUICK = resources.is_small(campaign)
 QUICK_RETRIES = 0 if QUICK else None
 
-RAW_CANDIDATES = import_module(f"molsieve.domains.{campaign.domain}.config").raw_candidates(
-    campaign.candidates.source
-)
+RAW_CANDIDATES = domain_config.raw_candidates(campaign.candidates.source)
 CANDIDATES = RAW_CANDIDATES / campaign.candidates.shards
 
 
@@ -37,13 +33,19 @@ def screening_runtime(wildcards, threads, attempt):
     return resources.minutes(campaign, RAW_CANDIDATES * prices.SCREEN_S / threads, attempt)
 
 
+def building_s(species):
+    """Core-seconds to build this many of the domain's species."""
+    return resources.building_s(
+        domain_config.building_s, campaign.structures, species, domain_config.TYPICAL_ELECTRONS
+    )
+
+
 def building_work(input):
     """Core-seconds to build the species of a shard of candidates, or the measured systems."""
     if not input:
-        return resources.building_s(campaign.structures, resources.MEASURED_SPECIES)
+        return building_s(domain_config.MEASURED_SPECIES)
     candidates = size_of(input.candidates, CANDIDATES * prices.CANDIDATE_BYTES)
-    species = resources.SPECIES_PER_CANDIDATE * resources.candidates_in(candidates)
-    return resources.building_s(campaign.structures, species)
+    return building_s(domain_config.SPECIES * resources.candidates_in(candidates))
 
 
 def building_cores(wildcards, input):
@@ -66,18 +68,25 @@ def label_task(wildcards):
     if order := wildcards.get("order") and order_of(wildcards):
         level = campaign.level(order.level)
         folder, count = ROUNDS.parent / "retries" / str(order.number), order.calculations
-        work = read_forecast(folder, order.level) or resources.expected_labels(level, count)
+        work = read_forecast(folder, order.level) or expected_labels(level, count)
         return level, work, order.shards, order.time_limit_s
     name = wildcards.get("level", campaign.labels.level)
-    folder, count, shards = ROUNDS.parent / "references", resources.MEASURED_SPECIES, 1
+    folder, count, shards = ROUNDS.parent / "references", domain_config.MEASURED_SPECIES, 1
     if round := wildcards.get("round"):
         folder, count, shards = ROUNDS / round, labels_of(int(round)), campaign.labels.shards
         if wildcards.get("level"):
             confirm = campaign.ranking.confirm
-            folder, count, shards = folder / "hits", resources.hits(confirm), confirm.shards
+            count = resources.hits(confirm, domain_config.SPECIES)
+            folder, shards = folder / "hits", confirm.shards
     level = campaign.level(name)
-    work = read_forecast(folder, name) or resources.expected_labels(level, count)
+    work = read_forecast(folder, name) or expected_labels(level, count)
     return level, work, shards, None
+
+
+def expected_labels(level, count):
+    """The work of labels of the domain's typical size."""
+    electrons, periodic = domain_config.TYPICAL_ELECTRONS, domain_config.PERIODIC
+    return resources.expected_labels(level, count, electrons, periodic)
 
 
 def labels_of(round):
@@ -111,7 +120,8 @@ def committee_gpus(wildcards=None):
 def dataset_size(wildcards, input):
     """Bytes of the dataset's structures, as they are or as many as its round has labels."""
     labels = resources.labels_so_far(campaign, int(wildcards.round))
-    return size_of(input.structures, resources.bytes_of_structures(labels))
+    expected = resources.bytes_of_structures(labels, domain_config.TYPICAL_ATOMS)
+    return size_of(input.structures, expected)
 
 
 def training_work(wildcards, input):
@@ -151,7 +161,8 @@ def evaluation_runtime(wildcards, input, threads, attempt):
 
 def built_size(shards):
     """Bytes of the structures of some shards of candidates, before they are built."""
-    return resources.bytes_of_structures(resources.SPECIES_PER_CANDIDATE * CANDIDATES * shards)
+    species = domain_config.SPECIES * CANDIDATES * shards
+    return resources.bytes_of_structures(species, domain_config.TYPICAL_ATOMS)
 
 
 def shards_read(input):
@@ -182,7 +193,8 @@ def prediction_runtime(wildcards, input, threads, attempt):
 
 
 def proposal_cores(wildcards):
-    return resources.committee_cores(resources.proposal_s(campaign), committee_gpus())
+    work = resources.proposal_s(campaign, domain_config.TYPICAL_ATOMS)
+    return resources.committee_cores(work, committee_gpus())
 
 
 def proposal_memory(wildcards, input, attempt):
@@ -190,7 +202,7 @@ def proposal_memory(wildcards, input, attempt):
 
 
 def proposal_runtime(wildcards, threads, attempt):
-    work = resources.proposal_s(campaign)
+    work = resources.proposal_s(campaign, domain_config.TYPICAL_ATOMS)
     return resources.committee_minutes(campaign, work, threads, committee_gpus(), attempt)
 
 

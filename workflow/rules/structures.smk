@@ -45,7 +45,7 @@ rule build_references:
         domain=campaign.domain,
         structures=leaves("structures"),
         objective=leaves("objective"),
-        elements=leaves("candidates", "filters", "elements"),
+        elements=candidate_elements(),
         seed=campaign.seed,
     script:
         "../../scripts/build_references.py"

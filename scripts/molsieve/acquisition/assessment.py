@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from molsieve.acquisition.membership import expected_unlabelled_in_top
-from molsieve.acquisition.objectives import domain_objective
+from molsieve.acquisition.objectives import domain_name, domain_objective
 from molsieve.acquisition.pool import History, build_pool
+from molsieve.objective import labels_minima, shared_roles
 from molsieve.potential.calibration import binomial_interval, group_bootstrap, mean_absolute
 from molsieve.section import Section
 from molsieve.tables import write_json, write_table
@@ -54,8 +55,9 @@ def assess_round(
         evaluation: the committee's own ``metrics`` of this round, carried over into the table.
         calibration: the committee's calibration; ``scale`` and ``calibrated`` are carried over.
     """
-    pool = build_pool(candidates, species, structures)
-    history = History.of(selections)
+    domain = domain_name(objective)
+    pool = build_pool(candidates, species, structures, shared_roles(domain))
+    history = History.of(selections, labels_minima(domain))
     values = labelled_values.set_index("candidate_id")["value"]
     ok = predictions.loc[(predictions["status"] == "ok") & predictions["mean"].notna()]
     open_ids = pool.candidate_ids[history.may_train(pool) | history.may_be_held_out(pool)]

@@ -11,6 +11,7 @@ import pandas as pd
 from molsieve.acquisition.budget import candidate_cost
 from molsieve.acquisition.diversity import unpack_fingerprints
 from molsieve.campaign import Acquisition
+from molsieve.chem.identities import BUILT_ORIGINS
 from molsieve.geometry_settings import DISTORTED
 
 HELD_OUT = ("calibration", "test")
@@ -27,7 +28,11 @@ class Pool:
     | ``fingerprints`` | (C, W) | packed fingerprints |
     | ``rows`` | C lists | which rows of ``structures`` are each candidate's, one a role |
     | ``structures`` | table | relaxed structures |
-    | ``structure_ids`` | C sets | identities of each candidate's relaxed structures |
+    | ``structure_ids`` | C sets | identities of each candidate's own structures |
+    | ``shared_roles`` | text | roles of species that belong to many candidates |
+
+    A shared species (an empty framework) is paid for once, always trains, and never keeps a
+    candidate from being held out: what a candidate adds to it is what is predicted.
     """
 
     candidate_ids: np.ndarray
@@ -36,6 +41,7 @@ class Pool:
     rows: list[list[int]]
     structures: pd.DataFrame
     structure_ids: list[frozenset[str]]
+    shared_roles: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.candidate_ids)
@@ -50,17 +56,45 @@ class Pool:
         return pd.Index(self.candidate_ids, dtype=object).isin(list(candidate_ids))
 
     def costs(self, settings: Acquisition) -> np.ndarray:
-        """(C,) labels that each candidate costs."""
-        return candidate_cost(self.species_counts, settings)
+        """(C,) labels that each candidate costs, shared species left out."""
+        return candidate_cost(np.array([len(ids) for ids in self.structure_ids], int), settings)
+
+    def costs_in_order(
+        self, indices: np.ndarray, settings: Acquisition, paid: Iterable[str] = ()
+    ) -> np.ndarray:
+        """(P,) labels of each candidate after those before it: a shared species costs once.
+
+        Args:
+            indices: (P,) candidates in the order they are chosen in.
+            paid: structures that have been chosen already.
+        """
+        known, costs = set(paid), self.costs(settings)[indices]
+        for place, index in enumerate(indices):
+            new = self._shared_ids(index) - known
+            costs[place] += int(candidate_cost(np.array(len(new)), settings))
+            known |= new
+        return costs
+
+    def _shared_ids(self, index: int) -> set[str]:
+        if not self.shared_roles:
+            return set()
+        all_ids = self.structures["structure_id"].to_numpy(object)
+        return {all_ids[row] for row in self.rows[index]} - self.structure_ids[index]
 
 
-def build_pool(candidates: pd.DataFrame, species: pd.DataFrame, structures: pd.DataFrame) -> Pool:
+def build_pool(
+    candidates: pd.DataFrame,
+    species: pd.DataFrame,
+    structures: pd.DataFrame,
+    shared_roles: tuple[str, ...] = (),
+) -> Pool:
     """The candidates that can be labelled whole; the order of the tables does not matter.
 
-    A candidate with a species that has no relaxed structure (its building failed) is left out.
+    A candidate with a species that has no built structure (its building failed) is left out.
 
     Args:
         candidates, species, structures: rows of all shards, of these contracts.
+        shared_roles: of the domain's objective.
     """
     accepted = candidates.loc[candidates["status"] == "accepted"].sort_values("candidate_id")
     roles: dict[str, set[str]] = {}
@@ -73,23 +107,30 @@ def build_pool(candidates: pd.DataFrame, species: pd.DataFrame, structures: pd.D
     whole = [c in roles and roles[c] == set(found.get(c, ())) for c in accepted["candidate_id"]]
     chosen = accepted.loc[np.array(whole, dtype=bool)]
     rows = [list(found[candidate].values()) for candidate in chosen["candidate_id"]]
-    ids = relaxed["structure_id"].tolist()
+    ids, role_of = relaxed["structure_id"].tolist(), relaxed["role"].tolist()
     return Pool(
         chosen["candidate_id"].to_numpy(object),
         chosen["group"].where(chosen["group"].notna(), chosen["candidate_id"]).to_numpy(object),
         unpack_fingerprints(chosen["fingerprint"].tolist()),
         rows,
         relaxed,
-        [frozenset(ids[row] for row in of) for of in rows],
+        [frozenset(ids[row] for row in of if role_of[row] not in shared_roles) for of in rows],
+        shared_roles,
     )
 
 
 def relaxed_structures(structures: pd.DataFrame) -> pd.DataFrame:
-    """One relaxed structure for each (candidate, role), sorted so; the first conformer counts."""
+    """One built structure for each (candidate, role), sorted so; the first conformer counts."""
     relaxed = structures.loc[
-        (structures["origin"] == "relaxed") & structures["candidate_id"].notna()
+        structures["origin"].isin(BUILT_ORIGINS) & structures["candidate_id"].notna()
     ].sort_values(["candidate_id", "role", "conformer", "structure_id"])
     return relaxed.drop_duplicates(["candidate_id", "role"]).reset_index(drop=True)
+
+
+def chosen_rows(selections: pd.DataFrame, labels_minima: bool) -> pd.Series:
+    """Which ``selection`` rows chose their candidate, to know its value (bool)."""
+    chosen = ~selections["reason"].isin(DISTORTED)
+    return chosen & (selections["round"] > 0) if labels_minima else chosen
 
 
 @dataclass(frozen=True)
@@ -103,10 +144,15 @@ class History:
     held_out_structures: frozenset[str]
 
     @classmethod
-    def of(cls, selections: pd.DataFrame) -> History:
-        """Read off ``selection`` rows; a distorted candidate trains, but is not itself chosen."""
+    def of(cls, selections: pd.DataFrame, labels_minima: bool = False) -> History:
+        """Read off ``selection`` rows; a distorted candidate trains, but is not itself chosen.
+
+        Args:
+            labels_minima: one whose built structure was labelled (in round 0) is not chosen yet:
+                its minimum is still to be labelled.
+        """
         held_out = selections["split"].isin(HELD_OUT)
-        chosen = selections.loc[~selections["reason"].isin(DISTORTED), "candidate_id"].dropna()
+        chosen = selections.loc[chosen_rows(selections, labels_minima), "candidate_id"].dropna()
         return cls(
             frozenset(selections["structure_id"]),
             frozenset(chosen),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,15 @@ import pandas as pd
 
 from molsieve.acquisition import budget
 from molsieve.acquisition.diversity import pick_max_min
+from molsieve.acquisition.objectives import domain_name
 from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
 from molsieve.campaign import Acquisition
 from molsieve.chem.identities import atoms_from_row, structure_row
+from molsieve.labelling.collect import SHARED
 from molsieve.labelling.cost import CostModel
-from molsieve.levels import PyscfLevel, TbliteLevel
+from molsieve.levels import Level
+from molsieve.objective import labels_minima, shared_roles
 from molsieve.section import Section
 from molsieve.tables import SCHEMAS, write_table
 
@@ -25,11 +28,15 @@ RANDOM_STREAM, SEED_STREAM, FUNCTION_STREAM, DISPLACEMENT_STREAM = range(4)
 
 @dataclass(frozen=True)
 class RoundSettings:
-    """The acquisition section in one round of one campaign."""
+    """The acquisition section in one round of one campaign.
+
+    ``paid`` are the structures that have been chosen so far.
+    """
 
     acquisition: Acquisition
     number: int
     seed: int
+    paid: frozenset[str] = frozenset()
 
     def rng(self, stream: int) -> np.random.Generator:
         """Chance of this round for one purpose."""
@@ -51,18 +58,20 @@ def select_batch(
     selection_out: Path,
     structures_out: Path,
     campaign: str = "",
-    level: TbliteLevel | PyscfLevel | None = None,
+    level: Level | None = None,
 ) -> None:
     """Choose the structures of a round; write ``selection`` and their ``structures``.
 
-    A candidate costs its species times (1 + displaced_per_species) labels. Random candidates, drawn
-    uniformly, feed calibration and test alternately and never training. Distorted geometries get
+    A candidate costs its species times (1 + displaced_per_species) labels; a species that it shares
+    with others is paid for once, and always trains. Random candidates, drawn uniformly, feed
+    calibration and test alternately and never training. Distorted geometries get
     their share, in the order of their table. All that is left goes to candidates by the acquisition
     function (round 0: a max-min seed). No candidate is chosen twice, no structure labelled twice.
 
     Args:
         candidates, species, structures: rows of all shards; only accepted candidates whose every
-            species has a relaxed structure can be chosen.
+            species has a structure can be chosen. The structures are those to label: built, or the
+            committee's minima in a domain that labels them.
         previous_selections: ``selection`` rows of all rounds before.
         predictions: of the round before (None in round 0); a candidate without an ok prediction
             cannot be chosen. Being out of domain does not exclude: its spread speaks for it.
@@ -75,22 +84,27 @@ def select_batch(
     Raises:
         CampaignError: the budget cannot pay for two candidates.
     """
-    this = RoundSettings(settings, round_number, seed)
-    pool = build_pool(candidates, species, structures)
+    paid = frozenset(previous_selections["structure_id"])
+    this = RoundSettings(settings, round_number, seed, paid)
+    domain = domain_name(objective)
+    pool = build_pool(candidates, species, structures, shared_roles(domain))
     if len(pool):
         budget.check_budget(settings, round_number, int(pool.species_counts.max()))
     known = _predictable(pool, predictions, this)
     labels = budget.round_labels(settings, round_number)
-    history = History.of(previous_selections)
+    history = History.of(previous_selections, labels_minima(domain))
     share = budget.geometry_labels(settings, round_number)
     reserved = len(_distorted(geometries, pool, history, share))
     drawn = _draw_random(pool, known, labels - reserved, history, this)
     random = _candidate_rows(pool, drawn, "random", None, this)
-    random["split"] = _alternate_splits(random["group"], history)
+    own = random["split"].isna()
+    random.loc[own, "split"] = _alternate_splits(random.loc[own, "group"], history)
 
-    history = History.of(_stack([previous_selections, random]))
+    so_far = _stack([previous_selections, random.assign(round=round_number)])
+    history = History.of(so_far, labels_minima(domain))
     distorted = _distorted(geometries, pool, history, reserved)
-    left = labels - int(pool.costs(settings)[drawn].sum()) - len(distorted)
+    left = labels - int(pool.costs_in_order(drawn, settings, paid).sum()) - len(distorted)
+    this = replace(this, paid=paid | set(random["structure_id"]))
     eligible = np.flatnonzero(history.may_train(pool) & known)
     if predictions is None:
         reason, scored = "seed", None
@@ -129,7 +143,8 @@ def _draw_random(
     candidates = budget.affordable(np.sort(costs[any_use]), labels)
     count = budget.random_candidates(this.acquisition, this.number, candidates)
     order = this.rng(RANDOM_STREAM).permutation(np.flatnonzero(may_be_held_out))[:count]
-    return order[: budget.affordable(costs[order], labels)]
+    in_order = pool.costs_in_order(order, this.acquisition, this.paid)
+    return order[: budget.affordable(in_order, labels)]
 
 
 def _alternate_splits(groups: pd.Series, history: History) -> list[str]:
@@ -195,19 +210,27 @@ def _picks(
         picks, scores = pick_max_min(fingerprints, count, starts, first)
     else:
         picks, scores = pick_batch(fingerprints, scored, count, starts, this.acquisition)
-    paid = budget.affordable(costs[picks], labels)
-    return eligible[picks[:paid]], scores[:paid]
+    in_order = pool.costs_in_order(eligible[picks], this.acquisition, this.paid)
+    bought = budget.affordable(in_order, labels)
+    return eligible[picks[:bought]], scores[:bought]
 
 
 def _candidate_rows(
     pool: Pool, indices: np.ndarray, reason: str, scores: np.ndarray | None, this: RoundSettings
 ) -> pd.DataFrame:
-    """Selection and structure columns of the candidates' relaxed and displaced structures."""
+    """Selection and structure columns of the candidates' structures and their displaced copies.
+
+    A shared species is nobody's: it has a group of its own and always trains.
+    """
     rows = []
     for place, index in enumerate(indices):
         score = None if scores is None else float(scores[place])
+        own = {"reason": reason, "group": pool.groups[index], "score": score}
         for relaxed in pool.structures.iloc[pool.rows[index]].to_dict("records"):
-            chosen = {"reason": reason, "group": pool.groups[index], "score": score}
+            chosen = own
+            if relaxed["role"] in pool.shared_roles:
+                nobodys = {"candidate_id": None, "group": relaxed["species_id"], "split": SHARED}
+                chosen = {"reason": reason, **nobodys}
             rows += [{**row, **chosen} for row in (relaxed, *_displaced_rows(relaxed, this))]
     return _stack([pd.DataFrame(rows)])
 

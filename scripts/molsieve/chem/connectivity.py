@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ase
 import numpy as np
 from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
 
 BOND_TOLERANCE = 1.2
 """A pair is bonded below this multiple of its summed covalent radii: above any stretched bond
@@ -22,6 +24,15 @@ def bonds_of_geometry(numbers: np.ndarray, positions_angstrom: np.ndarray) -> se
     distances = np.linalg.norm(positions[:, None] - positions[None], axis=2)
     bonded = np.triu(distances < BOND_TOLERANCE * (radii[:, None] + radii[None]), k=1)
     return {(int(i), int(j)) for i, j in np.argwhere(bonded)}
+
+
+def bonds_of_atoms(atoms: ase.Atoms) -> set[tuple[int, int]]:
+    """Bonded pairs (i, j), i < j, of a molecule or, across its walls too, of a periodic cell."""
+    if not atoms.pbc.any():
+        return bonds_of_geometry(atoms.numbers, atoms.positions)
+    reach = BOND_TOLERANCE * covalent_radii[atoms.numbers]
+    first, second = neighbor_list("ij", atoms, reach)
+    return {(int(i), int(j)) for i, j in zip(first, second, strict=True) if i < j}
 
 
 def describe_change(

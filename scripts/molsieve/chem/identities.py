@@ -10,6 +10,8 @@ import numpy as np
 from molsieve.section import digest
 
 POSITION_QUANTUM_ANGSTROM = 1e-5
+BUILT_ORIGINS = ("relaxed", "built")
+"""``structures.origin`` of a candidate's own: relaxed when it was made, or only put together."""
 
 
 def quantise(values: np.ndarray | Sequence) -> np.ndarray:

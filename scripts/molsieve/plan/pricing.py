@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 
@@ -20,15 +21,12 @@ from molsieve.levels import TbliteLevel
 from molsieve.prices import (
     ATOM_POSITION_BYTES,
     CANDIDATE_BYTES,
-    CONFORMER_S,
     DFT_GPU_SPEEDUP,
     GPU_SPEEDUP,
     RECOVERY_SHARE,
-    RELAXATION_STEPS,
     ROW_BYTES,
     SCREEN_S,
     TRAINING_S_PER_ATOM,
-    building_s,
     evaluation_s_per_atom,
     search_evaluations,
     searches,
@@ -64,9 +62,13 @@ class Space:
     species_per_candidate: int
     numbers: list[list[int]]
     """Atomic numbers of drawn species."""
+    periodic: list[bool]
+    """Which of them are cells."""
     measured: list[list[int]]
     """Atomic numbers of the measured systems' species."""
     elements: int
+    building: str
+    """What building a species costs, for a person."""
 
     @property
     def species(self) -> int:
@@ -88,6 +90,7 @@ def look_at_space(campaign: Campaign) -> Space:
     domain = f"molsieve.domains.{campaign.domain}"
     counting = importlib.import_module(f"{domain}.candidates")
     sampling = importlib.import_module(f"{domain}.sample")
+    config = importlib.import_module(f"{domain}.config")
     section = campaign.candidates  # type: ignore[attr-defined]
     raw, exact = counting.count_candidates(section)
     sample = sampling.sample_species(section, SAMPLE, campaign.seed)
@@ -100,8 +103,10 @@ def look_at_space(campaign: Campaign) -> Space:
         candidates=math.ceil(share * raw),
         species_per_candidate=sampling.SPECIES_PER_CANDIDATE,
         numbers=sample.numbers,
+        periodic=getattr(sample, "periodic", [False] * len(sample.numbers)),
         measured=sampling.measured_species(campaign.objective),  # type: ignore[attr-defined]
-        elements=len({"H", *section.filters.elements}),
+        elements=len({"H", *config.elements(section)}),
+        building=config.BUILDING,
     )
 
 
@@ -131,8 +136,9 @@ def label_work(campaign: Campaign, space: Space, round_labels: int) -> list[Labe
     model = cost_model(campaign)
     work = []
     for name, level in levels.items():
-        typical = mean_cost_s(model, space.numbers, level)
-        measured = mean_cost_s(model, space.measured, level) * len(space.measured)
+        typical = mean_cost_s(model, space.numbers, level, space.periodic)
+        cells = [any(space.periodic)] * len(space.measured)
+        measured = mean_cost_s(model, space.measured, level, cells) * len(space.measured)
         atoms = space.elements if name == label_level else 0
         count = drawn[name] + len(space.measured) + atoms
         seconds = (drawn[name] * typical + measured) * (1 + RECOVERY_SHARE)
@@ -142,9 +148,20 @@ def label_work(campaign: Campaign, space: Space, round_labels: int) -> list[Labe
     return work
 
 
-def mean_cost_s(model: CostModel, species: Sequence[Sequence[int]], level: Level) -> float:
-    """Core-seconds of one calculation, averaged over ``species`` (atomic numbers)."""
-    return float(model.predicted_costs_s(pd.DataFrame({"numbers": species}), level).mean())
+def mean_cost_s(
+    model: CostModel,
+    species: Sequence[Sequence[int]],
+    level: Level,
+    periodic: Sequence[bool] | None = None,
+) -> float:
+    """Core-seconds of one calculation, averaged over ``species`` (atomic numbers).
+
+    Args:
+        periodic: which of them are cells; None: none is.
+    """
+    cells = [[p] * 3 for p in periodic or [False] * len(species)]
+    rows = pd.DataFrame({"numbers": species, "pbc": cells})
+    return float(model.predicted_costs_s(rows, level).mean())
 
 
 def cost_model(campaign: Campaign) -> CostModel:
@@ -169,13 +186,15 @@ def stages(
     }
     epochs = sum(cumulative(by_round)) * potential.members * potential.max_epochs
     steps = campaign.prediction.max_steps + 1
-    evaluations = space.species * len(by_round) * potential.members * steps
+    config = _config(campaign)
+    relaxed = space.candidates * config.relaxed_a_candidate(campaign.structures)  # type: ignore[attr-defined]
+    evaluations = relaxed * len(by_round) * potential.members * steps
     geometries = campaign.acquisition.geometries
     a_search = sum(search_evaluations(geometries, space.atoms).values()) * potential.members
     searched = round(a_search * searches(geometries, len(by_round)))
     raw, species = space.raw_candidates, space.species
     gradient_s = mean_cost_s(CostModel(), space.numbers, GFN2)
-    build_s = species * building_s(campaign.structures, gradient_s)  # type: ignore[attr-defined]
+    build_s = species * config.building_s(campaign.structures, gradient_s)  # type: ignore[attr-defined]
     return [
         _stage("candidates", f"{raw:,} raw candidates", raw * SCREEN_S),
         _stage("structures", f"{species:,} species", build_s),
@@ -199,6 +218,10 @@ def stages(
             on_gpu,
         ),
     ]
+
+
+def _config(campaign: Campaign) -> ModuleType:
+    return importlib.import_module(f"molsieve.domains.{campaign.domain}.config")
 
 
 def cumulative(by_round: Sequence[int]) -> list[int]:
@@ -227,7 +250,8 @@ def disk_bytes(campaign: Campaign, space: Space, by_round: Sequence[int]) -> int
     label = 2 * structure  # positions once, forces once
     weights = 4 * 12 * potential.features**2 * (potential.interactions + 2)
     prediction = ROW_BYTES + 8 * potential.members + space.species_per_candidate * structure
-    total = space.raw_candidates * CANDIDATE_BYTES + space.species * structure
+    built = space.candidates * _config(campaign).built_a_candidate(campaign.structures)  # type: ignore[attr-defined]
+    total = space.raw_candidates * CANDIDATE_BYTES + built * structure
     total += (sum(cumulative(by_round)) + 2 * sum(by_round)) * label
     total += len(by_round) * potential.members * 3 * weights  # kept, best so far, checkpoint
     total += len(by_round) * space.candidates * prediction
@@ -243,9 +267,9 @@ def assumptions(campaign: Campaign, space: Space) -> list[str]:
         "upper bounds: every round up to the limits, every member to its last epoch, every "
         "relaxation to its last step; early stopping and convergence make it cheaper",
         f"{len(space.numbers)} species drawn from the space, {space.atoms:.1f} atoms on average, "
-        f"and the {len(space.measured)} species of the measured couples",
+        f"and the {len(space.measured)} species of the measured systems",
         f"seconds a label: {source}; {RECOVERY_SHARE:.0%} more for recovery and repeats",
-        f"structures: {CONFORMER_S:g} s a conformer, {RELAXATION_STEPS} xTB steps a relaxation",
+        f"structures: {space.building}",
         f"training {TRAINING_S_PER_ATOM:g} and evaluation {evaluation:.2g} core-s an atom "
         "and member (64 features, 3 interactions)",
         f"a GPU is {GPU_SPEEDUP:g} cores for the potential, {DFT_GPU_SPEEDUP:g} for DFT",

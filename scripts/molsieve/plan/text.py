@@ -19,7 +19,7 @@ def plan_text(plan: Plan, terminal: bool = False, width: int = 100) -> str:
         f"  candidates  {bound} {space.raw_candidates:,}{kept}",
         f"  species     {space.species:,}, {space.atoms:.1f} atoms on average",
         f"  rounds      at most {len(by_round)}, labels {_sum_text(by_round)}",
-        f"  labels      {at_levels} (rounds, measured couples, hits)",
+        f"  labels      {at_levels} (rounds, measured systems, hits)",
         f"  jobs        {plan.job_count:,}",
         f"  files       {plan.files:,}",
         f"  peak disk   {bytes_text(plan.peak_disk_bytes)}",

@@ -25,7 +25,7 @@ from molsieve.report.results import Results
 
 CARDS = 12
 UNCALIBRATED = (
-    "The spread of this round's committee is not calibrated (too few calibration couples): the "
+    "The spread of this round's committee is not calibrated (too few calibration candidates): the "
     "± and the intervals are raw and not to be relied on."
 )
 RANKING_ROWS = 100
@@ -53,7 +53,7 @@ def answer_section(results: Results) -> str:
         f'<div class="cards">{cards}</div>',
         paragraph(
             "Predictions are the committee's mean ± one standard deviation, scaled on calibration "
-            "couples; the 95 % interval is conformal where they are 19 or more, else from the "
+            "candidates; the 95 % interval is conformal where they are 19 or more, else from the "
             "largest of their errors. Candidates are ordered by the labelled value where there is "
             f"one, else by the prediction. Confirmed values are computed again at the level "
             f"“{level}” and are not predictions."
@@ -89,12 +89,11 @@ def _card(row: pd.Series, results: Results) -> str:
         difference = row["mean"] - row["confirmed_value"]
         facts.append(("confirmed", f"{number(row['confirmed_value'])} {unit}"))
         facts.append(("pred. − conf.", f"{signed(difference)} {unit}"))
-    facts.append(("log solubility", number(row["log_solubility"], 2)))
-    facts.append(("SA score", number(row["sa_score"], 1)))
+    facts += [(heading, number(row[name], digits)) for name, heading, digits in results.reported]
     listed = "".join(f"<dt>{escape(k)}</dt><dd>{v}</dd>" for k, v in facts)
     return (
         f'<article class="card"><div class="rank">{int(row["rank"])}</div>'
-        f"{draw_molecule(row['identifier'])}<code>{escape(row['identifier'])}</code>"
+        f"{draw_molecule(results.drawn(row['identifier']))}<code>{escape(row['identifier'])}</code>"
         f"<dl>{listed}</dl>{_badges(row)}</article>"
     )
 
@@ -175,15 +174,15 @@ def ranking_section(results: Results) -> str:
             interval_text(r["interval_95"]),
             (number(r["label_value"]), r["label_value"]),
             (number(r["confirmed_value"]), r["confirmed_value"]),
-            (number(r["log_solubility"], 2), r["log_solubility"]),
-            (number(r["sa_score"], 1), r["sa_score"]),
+            *((number(r[name], digits), r[name]) for name, _, digits in results.reported),
             MISSING if is_missing(r["pareto_front"]) else str(int(r["pareto_front"])),
             ", ".join(words(str(f)) for f in (r["flags"] if r["flags"] is not None else [])),
         ]
         for _, r in ranking.head(RANKING_ROWS).iterrows()
     ]
     columns = ["rank", "candidate", f"predicted / {unit}", f"95 % interval / {unit}"]
-    columns += [f"labelled / {unit}", f"confirmed / {unit}", "log S", "SA score"]
+    columns += [f"labelled / {unit}", f"confirmed / {unit}"]
+    columns += [heading for _, heading, _ in results.reported]
     columns += ["Pareto front", "flags"]
     shown = f"The first {len(rows):,} of {len(ranking):,} ranked candidates; ranking.parquet has "
     return section(

@@ -26,7 +26,7 @@ LEVELS = (10, 20, 30, 40, 50, 60, 68, 70, 80, 90, 95)
 QUANTITIES = {"": "objective", "force_": "forces", "energy_": "energies", "stress_": "stresses"}
 """Beginning of a figure's name → whose it is."""
 ENTRIES = {
-    "": "couples",
+    "": "candidates",
     "force_": "force components",
     "energy_": "energies per atom",
     "stress_": "stress components",
@@ -38,7 +38,7 @@ def calibration_section(results: Results) -> str:
     """How often the truth lay inside the interval that promised to hold it, and why."""
     judged = [q for q in QUANTITIES if len(results.metric_rows("test", f"{q}coverage_68"))]
     if not judged:
-        note = nothing("No test couple with an uncertainty: calibration cannot be judged yet.")
+        note = nothing("No test candidate with an uncertainty: calibration cannot be judged yet.")
         return section("calibration", TITLE, note)
     return section(
         "calibration",

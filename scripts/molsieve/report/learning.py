@@ -94,10 +94,12 @@ def _expected_missed_plot(results: Results) -> str:
 
 
 def parity_section(results: Results) -> str:
-    """Predicted against labelled, of held-out couples of the last round that has any."""
+    """Predicted against labelled, of held-out candidates of the last round that has any."""
     held = _held_out(results.parity)
     if held.empty:
-        return section("parity", "Parity", nothing("No couple has been held out and labelled yet."))
+        return section(
+            "parity", "Parity", nothing("No candidate has been held out and labelled yet.")
+        )
     last = held[held["round"] == held["round"].max()]
     names = results.identifiers()
     unit = results.unit
@@ -123,8 +125,8 @@ def parity_section(results: Results) -> str:
         )
     drawing = figure(
         plot.svg(),
-        f"Round {int(last['round'].max())}: committee against labels on couples that never trained "
-        f"it, n = {len(last)}. {_bars_of_parity(results)}",
+        f"Round {int(last['round'].max())}: committee against labels on candidates that never "
+        f"trained it, n = {len(last)}. {_bars_of_parity(results)}",
     )
     columns = ["split", "n", f"MAE / {unit}", f"RMSE / {unit}", f"bias / {unit}"]
     errors = table(columns, _errors(last), texts=("split",))
@@ -135,8 +137,8 @@ def _bars_of_parity(results: Results) -> str:
     if not results.calibrated:
         return "Bars are ± the spread of the members, not calibrated."
     return (
-        "Bars are ± one calibrated standard deviation; the calibration couples set that scale, the "
-        "test couples judge it."
+        "Bars are ± one calibrated standard deviation; the calibration candidates set that scale, "
+        "the test candidates judge it."
     )
 
 
@@ -169,7 +171,7 @@ def rounds_section(results: Results) -> str:
     """Held-out error and calibrated spread against round, as the rounds themselves judged them."""
     split = next((s for s in HELD_OUT if len(results.metric_rows(s, "objective_mae"))), None)
     if split is None:
-        note = nothing("No held-out couple yet, so no error can be told.")
+        note = nothing("No held-out candidate yet, so no error can be told.")
         return section("rounds", "Error and spread by round", note, _metrics_table(results))
     error = results.metric_rows(split, "objective_mae")
     spread = results.metric_rows(split, "objective_std")
@@ -197,9 +199,9 @@ def rounds_section(results: Results) -> str:
         "Error and spread by round",
         figure(
             plot.svg(),
-            f"Mean absolute error of the {split} couples and the committee's mean calibrated "
-            f"standard deviation on the same couples (n by round: {listed}). Bars are 95 % "
-            "bootstrap intervals of the mean absolute error over couples.",
+            f"Mean absolute error of the {split} candidates and the committee's mean calibrated "
+            f"standard deviation on the same candidates (n by round: {listed}). Bars are 95 % "
+            "bootstrap intervals of the mean absolute error over candidates.",
         ),
         _metrics_table(results),
     )

@@ -90,7 +90,7 @@ def _drawings(results: Results) -> str:
     parts = []
     for candidate in _most_looked_at(results):
         if candidate in names:
-            drawing = draw_molecule(names[candidate])
+            drawing = draw_molecule(results.drawn(names[candidate]))
             parts.append(f'<template data-drawing="{escape(candidate)}">{drawing}</template>')
     return "".join(parts)
 

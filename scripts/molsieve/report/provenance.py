@@ -33,7 +33,7 @@ SOFTWARE += ["numpy", "scipy", "pandas", "pyarrow"]
 
 
 def levels_section(results: Results) -> str:
-    """How each level of theory reproduces measured couples, fitted and left out one by one."""
+    """How each level of theory reproduces measured systems, fitted and left out one by one."""
     parts = [
         _level_part(name, frame, results.reference_calibrations.get(name, {}))
         for name, frame in results.references.items()
@@ -47,7 +47,7 @@ def _level_part(name: str, frame: pd.DataFrame, calibration: Mapping[str, Any]) 
     heading = f"<h3>{escape(name)}</h3>"
     good = frame[frame["measured"].notna() & frame["computed"].notna()]
     if good.empty:
-        return heading + nothing("No measured couple has a value at this level.")
+        return heading + nothing("No measured system has a value at this level.")
     unit = str(good["unit"].iloc[0])
     used = good["used"].fillna(False).astype(bool)
     x = axis_over(f"computed, as it comes / {unit}", good["computed"].tolist())
@@ -66,7 +66,7 @@ def _level_part(name: str, frame: pd.DataFrame, calibration: Mapping[str, Any]) 
                 tips=tips,
             )
     drawing = figure(plot.svg(), _level_caption(good[used], unit))
-    return heading + beside(drawing, _fit_table(calibration)) + _couples_table(good, unit)
+    return heading + beside(drawing, _fit_table(calibration)) + _systems_table(good, unit)
 
 
 def _fit_table(calibration: Mapping[str, Any]) -> str:
@@ -96,11 +96,11 @@ def _fit_line(plot: Plot, fitted: pd.DataFrame) -> None:
 
 
 def _level_caption(used: pd.DataFrame, unit: str) -> str:
-    text = f"Measured couples against the value computed, before the fit (n = {len(used)} fitted)."
+    text = f"Measured systems against the value computed, before any fit (n = {len(used)} used)."
     left_out = (used["left_out"] - used["measured"]).dropna().abs()
     if len(left_out):
         text += (
-            f" Each couple left out of its own fit: mean absolute error {left_out.mean():.3f} "
+            f" Each system left out of its own fit: mean absolute error {left_out.mean():.3f} "
             f"{unit}, largest {left_out.max():.3f} {unit}."
         )
     return text
@@ -114,8 +114,8 @@ def _reference_tip(row: pd.Series, unit: str) -> str:
     )
 
 
-def _couples_table(good: pd.DataFrame, unit: str) -> str:
-    columns = ["couple", f"measured / {unit}", f"computed / {unit}", f"fitted / {unit}"]
+def _systems_table(good: pd.DataFrame, unit: str) -> str:
+    columns = ["system", f"measured / {unit}", f"computed / {unit}", f"fitted / {unit}"]
     columns += [f"left out / {unit}", f"left out − measured / {unit}", "grade", "source"]
     rows = [
         [
@@ -127,8 +127,8 @@ def _couples_table(good: pd.DataFrame, unit: str) -> str:
         ]
         for _, r in good.iterrows()
     ]
-    body = table(columns, rows, texts=("couple", "grade", "source"))
-    return f"<details><summary>All {len(rows)} couples and their sources</summary>{body}</details>"
+    body = table(columns, rows, texts=("system", "grade", "source"))
+    return f"<details><summary>All {len(rows)} systems and their sources</summary>{body}</details>"
 
 
 def provenance_section(results: Results) -> str:
@@ -178,19 +178,17 @@ def _version(distribution: str) -> str:
 def _how_to_read(results: Results) -> str:
     notes = [
         "A prediction is the mean over the committee's members; its standard deviation is scaled "
-        "on calibration couples that no member was trained on.",
+        "on calibration candidates that no member was trained on.",
         "“Out of domain” marks a candidate unlike anything that was labelled: its uncertainty "
         "is not to be trusted.",
-        f"“Extrapolated” marks a {results.objective} beyond all measured couples that its level "
+        f"“Extrapolated” marks a {results.objective} beyond all measured systems that its level "
         "was fitted to.",
-        "Test couples were drawn at random, never picked by the acquisition; only they judge the "
-        "error and the coverage.",
-        f"The {results.objective} is that of the neutral species at pH 0, scaled to measured "
-        "couples; solubility is the ESOL estimate and synthetic accessibility the SA score, both "
-        "from structure alone.",
+        "Test candidates were drawn at random, never picked by the acquisition; only they judge "
+        "the error and the coverage.",
+        str(getattr(results.domain, "HOW_TO_READ", "")),
     ]
     return (
         "<h3>How to read this page</h3><ul>"
-        + "".join(f"<li>{escape(n)}</li>" for n in notes)
+        + "".join(f"<li>{escape(n)}</li>" for n in notes if n)
         + "</ul>"
     )

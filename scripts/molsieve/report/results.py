@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
+from molsieve.objective import domain_module
 from molsieve.tables import read_table
 
 CANDIDATE_COLUMNS = [
@@ -94,7 +96,7 @@ class Results:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the last round had enough calibration couples to scale its spread."""
+        """Whether the last round had enough calibration candidates to scale its spread."""
         return bool(self.figures) and bool(self.figures[-1].get("calibrated", False))
 
     @property
@@ -102,6 +104,21 @@ class Results:
         """The round the page reports."""
         rounds = [f["round"].max() for f in (self.ranking, self.parity, self.selection) if len(f)]
         return int(max(rounds, default=0))
+
+    @property
+    def domain(self) -> ModuleType:
+        """The domain's objective: what the page shows of it."""
+        return domain_module(str(self.campaign["domain"]))
+
+    @property
+    def reported(self) -> list[tuple[str, str, int]]:
+        """Columns beside the objective that the page shows: name, heading, decimals."""
+        return list(getattr(self.domain, "REPORTED", ()))
+
+    def drawn(self, identifier: str) -> str:
+        """The SMILES that stands for a candidate on the page."""
+        as_smiles = getattr(self.domain, "drawn", str)
+        return str(as_smiles(identifier))
 
     def metric_rows(self, split: str, name: str) -> pd.DataFrame:
         """The rows of one figure that have a value, one a round."""

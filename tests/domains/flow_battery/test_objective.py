@@ -45,10 +45,11 @@ def test_potential_takes_arrays_of_any_shape():
 
 def test_only_differences_of_species_matter():
     calibration = {"h2_energy_ev": H2_EV, "slope": 0.7, "intercept_v": -0.1}
-    shifted = objective_values(np.array([5.0]), np.array([5.0]), calibration)
-    np.testing.assert_allclose(
-        shifted, objective_values(np.array([0.0]), np.array([0.0]), calibration)
+    shifted, plain = (
+        objective_values(dict.fromkeys(("oxidised", "reduced"), np.array([energy])), calibration)
+        for energy in (5.0, 0.0)
     )
+    np.testing.assert_allclose(shifted, plain)
 
 
 @given(value=volts)

@@ -9,10 +9,19 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from molsieve import campaign
+from molsieve.prices import CONFORMER_S, RELAXATION_STEPS, building_s
 from molsieve.section import NonNegativeInt, PositiveFloat, PositiveInt, Section
 
-SPECIES = 2
+__all__ = ["building_s"]
+
+SPECIES, PERIODIC = 2, False
 """Of a candidate: the quinone and its hydroquinone."""
+TYPICAL_ATOMS, TYPICAL_ELECTRONS = 30, 90
+"""ASSUME: of a species, where none has been looked at; the electrons are valence electrons."""
+BUILDING = f"{CONFORMER_S:g} s a conformer, {RELAXATION_STEPS} xTB steps a relaxation"
+"""What a species costs, for a person."""
+MEASURED_SPECIES = 60
+"""ASSUME: of all couples that are shipped, free atoms and H2."""
 
 
 class Scaffold(Section):
@@ -66,6 +75,26 @@ def raw_candidates(source: Enumerated | FromFile) -> float:
             for k in range(source.max_substitutions + 1)
         )
     )
+
+
+def built_a_candidate(structures: Structures) -> int:
+    """Rows of ``structures`` that a candidate has."""
+    return SPECIES
+
+
+relaxed_a_candidate = built_a_candidate
+"""Structures that the committee relaxes of each candidate."""
+
+
+def candidate_files(candidates: Candidates) -> list[str]:
+    """The files that candidates are read from."""
+    source = candidates.source
+    return [source.path] if isinstance(source, FromFile) else []
+
+
+def elements(candidates: Candidates) -> list[str]:
+    """Elements that candidates may hold."""
+    return candidates.filters.elements
 
 
 class Alert(Section):

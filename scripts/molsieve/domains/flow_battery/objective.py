@@ -23,7 +23,14 @@ from molsieve.tables import write_json, write_table
 NAME = "redox_potential"
 UNIT = "V"
 ROLES = ("oxidised", "reduced")
-"""Roles of a candidate's species, in the order of ``objective_values``."""
+"""Roles of a candidate's species."""
+REPORTED = (("log_solubility", "log S", 2), ("sa_score", "SA score", 1))
+"""Columns of the ranking that the page shows beside the potential: name, heading, decimals."""
+HOW_TO_READ = (
+    "The redox potential is that of the neutral species at pH 0, scaled to measured couples; "
+    "solubility is the ESOL estimate and synthetic accessibility the SA score, both from structure "
+    "alone."
+)
 ELECTRONS = 2
 MIN_COUPLES = 10
 """Fewer couples cannot fit two parameters and judge them by leaving one out."""
@@ -42,16 +49,20 @@ def potential_v(
 
 
 def objective_values(
-    e_oxidised_ev: np.ndarray, e_reduced_ev: np.ndarray, calibration: Mapping[str, Any]
+    energies_ev: Mapping[str, np.ndarray],
+    calibration: Mapping[str, Any],
+    compositions: Mapping[str, Any] | None = None,
 ) -> np.ndarray:
     """Calibrated potentials, V, of both species' energies (any shape, e.g. members x candidates).
 
     Args:
+        energies_ev: by role.
         calibration: as written by :func:`calibrate_level`.
+        compositions: not needed: every couple differs by two hydrogens.
     """
     return potential_v(
-        e_oxidised_ev,
-        e_reduced_ev,
+        energies_ev["oxidised"],
+        energies_ev["reduced"],
         calibration["h2_energy_ev"],
         calibration["slope"],
         calibration["intercept_v"],
@@ -106,9 +117,7 @@ def labelled_values(
         .dropna()
         .sort_index()
     )
-    values = objective_values(
-        energies["oxidised"].to_numpy(float), energies["reduced"].to_numpy(float), calibration
-    )
+    values = objective_values({r: energies[r].to_numpy(float) for r in ROLES}, calibration)
     return pd.DataFrame({"candidate_id": energies.index.astype(object), "value": values})
 
 

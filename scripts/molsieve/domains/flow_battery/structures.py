@@ -38,6 +38,8 @@ from molsieve.section import CampaignError, digest
 __all__ = [
     "build_references",
     "build_structures",
+    "measured_elements",
+    "measured_systems",
     "reference_couples",
     "select_couples",
     "species_of",
@@ -78,6 +80,20 @@ def species_of(identifier: str) -> list[dict]:
         _species_row("oxidised", canonical_smiles(oxidised), Chem.GetFormalCharge(oxidised), 1),
         _species_row("reduced", canonical_smiles(reduced), Chem.GetFormalCharge(reduced), 1),
     ]
+
+
+measured_systems = reference_couples
+
+
+def measured_elements(objective: config.Objective) -> set[str]:
+    """Elements of the measured couples, hydrogen included.
+
+    Raises:
+        CampaignError: a couple that is not shipped.
+    """
+    couples = select_couples(objective.reference_couples)
+    atoms = (atom for smiles in couples["smiles"] for atom in parse_molecule(smiles).GetAtoms())
+    return {"H", *(atom.GetSymbol() for atom in atoms)}
 
 
 def protocol_id(settings: config.Structures, seed: int) -> str:
@@ -147,11 +163,10 @@ def build_references(
     def task(row: dict, role: str) -> SpeciesTask:
         return SpeciesTask(row | {"role": "reference"}, role, dumped, seed, protocol)
 
-    tasks, needed = [], {"H", *elements}
+    tasks, needed = [], {*elements, *measured_elements(objective)}
     couples = select_couples(objective.reference_couples)
     for name, smiles in zip(couples["name"], couples["smiles"], strict=True):
         tasks += [task(row | {"couple": name}, row["role"]) for row in species_of(smiles)]
-        needed |= {atom.GetSymbol() for atom in parse_molecule(smiles).GetAtoms()}
     tasks.append(task(_species_row("reference", DIHYDROGEN, 0, 1), "dihydrogen"))
     for symbol in sorted(needed):
         if symbol not in GROUND_STATE_MULTIPLICITY:

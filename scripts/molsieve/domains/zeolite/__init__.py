@@ -1,0 +1,1 @@
+"""Zeolites: which guest templates which framework, and with which heteroatoms."""

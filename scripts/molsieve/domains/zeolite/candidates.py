@@ -1,0 +1,292 @@
+"""The candidates of a zeolite campaign: frameworks x heteroatoms x guests x loadings.
+
+A rejected candidate carries the first reason that applies:
+
+========================  ======================================================================
+``framework: <reason>``   its file is refused by :mod:`molsieve.crystals.soundness`
+``t_sites``               more T sites a cell than ``filters.max_t_sites``
+``guest: <reason>``       not one closed-shell molecule, or a charge without neutral analogue
+``charge``                a charged guest with ``charged_guests: refuse``
+``elements``              an element outside ``filters.elements``
+``heavy_atoms``           of the guest, outside ``filters.min_heavy_atoms`` … ``max_heavy_atoms``
+``sa_score``              a guest harder to make than ``filters.max_sa_score``
+========================  ======================================================================
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rdkit import Chem
+
+from molsieve import tables
+from molsieve.chem import molecule_files
+from molsieve.chem.fingerprints import BITS, morgan_fingerprint
+from molsieve.chem.identities import candidate_id
+from molsieve.chem.molecules import MoleculeError, parse_molecule
+from molsieve.crystals.compensation import iterate_compensations
+from molsieve.crystals.framework import Framework
+from molsieve.crystals.substitution import (
+    atoms_per_cell,
+    count_without_rule,
+    iterate_arrangements,
+    random_arrangements,
+)
+from molsieve.crystals.tetrahedra import LOWENSTEIN, NO_RULE, OXIDATION_STATE
+from molsieve.domains.zeolite import config
+from molsieve.domains.zeolite.frameworks import (
+    FrameworkSource,
+    framework_sources,
+    sound_frameworks,
+)
+from molsieve.domains.zeolite.guests import ScreenedGuest, screened_guests
+from molsieve.domains.zeolite.identifiers import Identifier
+from molsieve.section import CampaignError, digest
+
+FRAMEWORK_BITS = 24
+"""Bits that a framework sets, about as many as a small guest: they weigh alike in distances."""
+LISTED_ARRANGEMENTS = 20_000
+"""Of compositions with more arrangements (counted without Löwenstein's rule) some are drawn."""
+
+
+def check_candidates(candidates: config.Candidates) -> None:
+    """Look at everything a YAML author can get wrong, without enumerating.
+
+    Raises:
+        CampaignError: naming the key, its value and what is allowed.
+    """
+    source = candidates.source
+    if source.guest_file is not None:
+        _check_guest_file(source)
+    for index, smiles in enumerate(source.guests):
+        try:
+            parse_molecule(smiles)
+        except MoleculeError as error:
+            raise CampaignError(
+                f"candidates.source.guests[{index}]: {smiles!r}: {error}. Allowed: SMILES of one "
+                "closed-shell molecule, e.g. 'CN(C)C'"
+            ) from error
+    if source.folder is not None:
+        _check_folder(source.folder, source.frameworks, "candidates.source")
+    _check_heteroatoms(candidates)
+
+
+def count_candidates(candidates: config.Candidates) -> tuple[int, bool]:
+    """(upper bound, whether exact): before duplicates and filters.
+
+    Raises:
+        CampaignError: as :func:`check_candidates`.
+    """
+    check_candidates(candidates)
+    source = candidates.source
+    guests = len(source.guests)
+    if source.guest_file is not None:
+        guests += molecule_files.count_records(Path(source.guest_file), None, source.smiles_column)
+    pure = source.model_copy(update={"guests": ["C"] * guests, "guest_file": None})
+    return int(config.raw_candidates(pure)), not any(h.counts for h in source.heteroatoms)
+
+
+def first_accepted(candidates: config.Candidates, tries: int = 2000) -> bool | None:
+    """Whether one of the first ``tries`` raw candidates passes; None if none did and more follow.
+
+    Raises:
+        CampaignError: as :func:`check_candidates`.
+    """
+    rows = iterate_candidates(candidates)
+    if any(row["status"] == "accepted" for row in itertools.islice(rows, tries)):
+        return True
+    return False if next(rows, None) is None else None
+
+
+def iterate_candidates(candidates: config.Candidates, workers: int = 1) -> Iterator[dict]:
+    """Rows of the ``candidates`` table, accepted and rejected, each identity once.
+
+    Framework by framework, in the order of the source; ``workers`` changes nothing.
+
+    Raises:
+        CampaignError: as :func:`check_candidates`.
+    """
+    check_candidates(candidates)
+    source, filters = candidates.source, candidates.filters
+    guests = list(screened_guests(source, filters))
+    sources = framework_sources(source.folder, source.frameworks)
+    for origin, framework in sound_frameworks(sources, source.min_cell_angstrom):
+        if isinstance(framework, str):
+            yield _framework_row(origin, f"framework: {framework}")
+            continue
+        if len(framework.t_index) > filters.max_t_sites:
+            yield _framework_row(origin, "t_sites")
+            continue
+        for arrangement, symbols in _arrangements(framework, source.heteroatoms):
+            for guest, loading in itertools.product(guests, source.loadings):
+                yield _row(origin, arrangement, symbols, guest, loading, candidates)
+
+
+def enumerate_candidates(
+    candidates: config.Candidates, outputs: list[Path], workers: int, campaign: str
+) -> dict[str, int]:
+    """Write the shards, each sorted by id. A framework is in one shard whole.
+
+    Returns:
+        How many candidates were accepted (key ``accepted``) and rejected, by reason.
+
+    Raises:
+        CampaignError: as :func:`check_candidates`, or no candidate is accepted (with the counts).
+    """
+    counts: Counter[str] = Counter()
+    shards: list[list[dict]] = [[] for _ in outputs]
+    for row in iterate_candidates(candidates, workers):
+        counts[row["reject_reason"] or "accepted"] += 1
+        shards[shard_of_framework(row["source"], len(outputs))].append(row)
+    if not counts["accepted"]:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in counts.most_common(5))
+        raise CampaignError(
+            f"candidates: none of {counts.total()} candidates is accepted ({reasons}); loosen "
+            "candidates.filters or widen candidates.source"
+        )
+    for rows, output in zip(shards, outputs, strict=True):
+        rows.sort(key=lambda row: row["candidate_id"])
+        frame = pd.DataFrame(rows) if rows else tables.empty_table("candidates")
+        tables.write_table(frame, "candidates", output, campaign)
+    return dict(sorted(counts.items()))
+
+
+def shard_of_framework(source: str, shards: int) -> int:
+    """The shard of a framework's candidates: a hash of where it comes from."""
+    return int(digest(["framework shard", source]), 16) % shards
+
+
+def fingerprint(framework: str, molecule: Chem.Mol) -> bytes:
+    """The guest's Morgan bits, then bits that stand for the framework: 256 bytes."""
+    return morgan_fingerprint(molecule) + _framework_bits(framework)
+
+
+@cache
+def _framework_bits(framework: str) -> bytes:
+    bits = np.zeros(BITS, np.uint8)
+    rng = np.random.default_rng(int(digest(["framework bits", framework]), 16))
+    bits[rng.choice(BITS, FRAMEWORK_BITS, replace=False)] = 1
+    return np.packbits(bits).tobytes()
+
+
+def _row(
+    origin: FrameworkSource,
+    arrangement: str,
+    symbols: set[str],
+    guest: ScreenedGuest,
+    loading: int,
+    candidates: config.Candidates,
+) -> dict:
+    identifier = Identifier(origin[0], arrangement, guest.smiles, loading)
+    reason = guest.reason
+    if reason is None and not symbols <= set(candidates.filters.elements):
+        reason = "elements"
+    row = {
+        "candidate_id": candidate_id(str(identifier)),
+        "identifier": str(identifier),
+        "status": "accepted" if reason is None else "rejected",
+        "reject_reason": reason,
+        "source": _source_text(origin),
+        "group": identifier.pair,
+        "framework_file": origin[1],
+        "min_cell_angstrom": candidates.source.min_cell_angstrom,
+        **{key: value for key, value in guest.row.items() if key != "molecule"},
+    }
+    if reason is None:
+        row["fingerprint"] = fingerprint(identifier.framework, guest.row["molecule"])
+    return row
+
+
+def _framework_row(origin: FrameworkSource, reason: str) -> dict:
+    """A refused framework is one row, whatever its guests would be."""
+    identifier = f"{origin[0]}|pure||0"
+    return {
+        "candidate_id": candidate_id(identifier),
+        "identifier": identifier,
+        "status": "rejected",
+        "reject_reason": reason,
+        "source": _source_text(origin),
+    }
+
+
+def _source_text(origin: FrameworkSource) -> str:
+    return origin[1] or TYPED_IN
+
+
+TYPED_IN = "typed in"
+"""``source`` of candidates whose framework is read from no file."""
+
+
+def _arrangements(
+    framework: Framework, heteroatoms: Sequence[config.Heteroatoms]
+) -> Iterator[tuple[str, set[str]]]:
+    """Identifiers of compensated arrangements, and the elements of each; a framework's own seed."""
+    own = set(framework.atoms.get_chemical_symbols())
+    for entry in heteroatoms or [config.Heteroatoms()]:
+        counts = dict(entry.counts)
+        if entry.si_ratios:
+            counts = atoms_per_cell(len(framework.t_index), entry.si_ratios)
+        if not any(counts.values()):
+            yield "pure", own
+            continue
+        rule = LOWENSTEIN if entry.loewenstein else NO_RULE
+        if count_without_rule(framework, counts) > LISTED_ARRANGEMENTS:
+            rng = np.random.default_rng(int(digest(["arrangements", framework.name, counts]), 16))
+            found: Any = random_arrangements(framework, counts, entry.most, rng, rule)
+        else:
+            found = iterate_arrangements(framework, counts, rule)
+        identifiers = (
+            compensation.id
+            for arrangement in found
+            for compensation in iterate_compensations(framework, arrangement, entry.ion)
+        )
+        present = own | {element for element, count in counts.items() if count}
+        for identifier in itertools.islice(identifiers, entry.most):
+            yield identifier, present | ({entry.ion} if "+" in identifier else set())
+
+
+def _check_guest_file(source: config.Source) -> None:
+    try:
+        molecule_files.check_file(Path(str(source.guest_file)), None, source.smiles_column)
+    except molecule_files.MoleculeFileError as error:
+        raise CampaignError(f"candidates.source.guest_file: {error}") from error
+
+
+def _check_folder(folder: str, codes: Sequence[str] | None, key: str) -> None:
+    if not Path(folder).is_dir():
+        raise CampaignError(
+            f"{key}.folder: {folder!r} is no folder; allowed: a folder of CIF files, relative to "
+            "the folder the campaign is started in, or null for the typed-in frameworks"
+        )
+    found = {path.stem for path in config.cif_paths(folder, None)}
+    if not found:
+        raise CampaignError(f"{key}.folder: {folder!r} holds no .cif file")
+    if missing := sorted(set(codes or ()) - found):
+        raise CampaignError(
+            f"{key}.frameworks: no {', '.join(f'{code}.cif' for code in missing[:5])} in {folder!r}"
+        )
+
+
+def _check_heteroatoms(candidates: config.Candidates) -> None:
+    """Elements of arrangements are known, and let through by the filters."""
+    allowed = candidates.filters.elements
+    for index, entry in enumerate(candidates.source.heteroatoms):
+        key = f"candidates.source.heteroatoms[{index}]"
+        for element in {**entry.counts, **entry.si_ratios}:
+            if element not in OXIDATION_STATE:
+                raise CampaignError(
+                    f"{key}: {element!r} takes no T site here; allowed: "
+                    f"{', '.join(sorted(OXIDATION_STATE))}"
+                )
+            if element not in allowed:
+                raise CampaignError(
+                    f"{key}: {element} is not among candidates.filters.elements "
+                    f"({', '.join(allowed)}), so every candidate would be refused; add it"
+                )

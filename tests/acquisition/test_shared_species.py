@@ -1,0 +1,146 @@
+"""Candidates that share species: paid for once, always trained on, never in the way of holding out;
+and rounds that label the committee's minima."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase
+import numpy as np
+import pandas as pd
+import pytest
+
+from molsieve.acquisition.pool import HELD_OUT, History, build_pool
+from molsieve.acquisition.selection import select_batch
+from molsieve.campaign import Acquisition
+from molsieve.chem.identities import structure_row
+from molsieve.domains.zeolite.config import Objective
+from molsieve.domains.zeolite.objective import SHARED_ROLES
+from molsieve.geometry_settings import Geometries
+from molsieve.labelling.collect import split_groups
+from molsieve.tables import empty_table, read_table
+
+CODES, GUESTS = ["AAA", "BBB", "CCC"], ["CN", "CO", "N", "O"]
+SETTINGS = Acquisition(
+    seed_labels=23,
+    batch_labels=23,
+    displaced_per_species=0,
+    random_share=0.2,
+    geometries=Geometries(share=0),
+)
+
+
+def tables(shift: float = 0.0, origin: str = "built") -> tuple[pd.DataFrame, ...]:
+    """Twelve pairs of three frameworks and four guests; ``shift`` makes other geometries."""
+    candidates, species, structures = [], [], []
+    for k, (code, guest) in enumerate((c, g) for c in CODES for g in GUESTS):
+        name = f"{k:016x}"
+        own = {"candidate_id": name, "group": f"{code}|{guest}", "fingerprint": bytes([k + 1] * 8)}
+        candidates.append(own | {"identifier": f"{code}|{guest}", "status": "accepted"})
+        parts = {"complex": (f"{code}{guest}", k), "framework": (code, 100), "guest": (guest, 200)}
+        for role, (species_id, place) in parts.items():
+            atoms = ase.Atoms("OSi", [[0, 0, 0], [1.6 + shift, place, len(guest) + ord(code[0])]])
+            if role == "guest":
+                atoms = ase.Atoms("OH", [[0, 0, 0], [1 + shift, 0, GUESTS.index(guest)]])
+            elif role == "framework":
+                atoms.positions[1, 2] = ord(code[0])
+            species.append({"candidate_id": name, "role": role, "species_id": species_id})
+            structures.append(
+                structure_row(
+                    atoms,
+                    species_id=species_id,
+                    origin=origin if role == "complex" else "relaxed",
+                    geometry_protocol_id="test",
+                    candidate_id=name,
+                    role=role,
+                )
+            )
+    return pd.DataFrame(candidates), pd.DataFrame(species), pd.DataFrame(structures)
+
+
+def select(folder: Path, number: int, given: tuple, previous: pd.DataFrame) -> pd.DataFrame:
+    out = folder / "selection.parquet", folder / "structures.parquet"
+    predictions = None
+    if number:
+        ids = given[0]["candidate_id"]
+        means = np.linspace(-1, 0, len(ids))
+        predictions = pd.DataFrame(
+            {"candidate_id": ids, "status": "ok", "mean": means, "std": 0.1, "std_raw": 0.1}
+        ).assign(members=[[m - 0.1, m + 0.1] for m in means])
+    select_batch(
+        *given,
+        settings=SETTINGS,
+        objective=Objective(),
+        round_number=number,
+        seed=1,
+        previous_selections=previous,
+        predictions=predictions,
+        geometries=None,
+        labelled_values=None,
+        selection_out=out[0],
+        structures_out=out[1],
+    )
+    chosen = read_table(out[0], "selection")
+    roles = read_table(out[1], "structures")[["structure_id", "role"]]
+    return chosen.merge(roles, on="structure_id")
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> pd.DataFrame:
+    return select(tmp_path, 0, tables(), empty_table("selection"))
+
+
+def test_shared_species_are_paid_for_once(first: pd.DataFrame) -> None:
+    assert len(first) <= SETTINGS.seed_labels and first["structure_id"].is_unique
+    counts = first["role"].value_counts()
+    # Three frameworks, four guests: the budget pays for all twelve pairs, not for seven.
+    assert counts.to_dict() == {"complex": 12, "guest": 4, "framework": 3}
+
+
+def test_shared_species_are_nobodys_and_always_train(first: pd.DataFrame) -> None:
+    shared = first[first["role"] != "complex"]
+    assert shared["candidate_id"].isna().all() and set(shared["split"]) == {"shared"}
+    assert set(shared["group"]) == {*CODES, *GUESTS}
+    own = first[first["role"] == "complex"]
+    assert own["candidate_id"].notna().all()
+    assert set(own.loc[own["reason"] == "random", "split"]) == set(HELD_OUT)
+    splits = split_groups(first, first["group"], 0.9, 1)
+    assert {splits[group] for group in [*CODES, *GUESTS]} == {"train"}
+    assert "validation" in splits.values()
+
+
+def test_a_framework_that_trains_keeps_no_candidate_from_being_held_out(
+    first: pd.DataFrame,
+) -> None:
+    pool = build_pool(*tables(), SHARED_ROLES)
+    some = first[first["candidate_id"].isna() | (first["candidate_id"] == f"{0:016x}")]
+    assert History.of(some).may_be_held_out(pool).sum() == 11
+
+
+def test_costs_in_order_count_a_shared_species_at_its_first_candidate() -> None:
+    pool = build_pool(*tables(), SHARED_ROLES)
+    copies = SETTINGS.model_copy(update={"displaced_per_species": 1})
+    order = np.array([0, 1, 4, 4])  # AAA with CN, with CO, BBB with CN
+    assert pool.costs_in_order(order, SETTINGS).tolist() == [3, 2, 2, 1]
+    assert pool.costs_in_order(order, copies).tolist() == [6, 4, 4, 2]
+    framework = pool.structures.query("role == 'framework'")["structure_id"].iloc[0]
+    assert pool.costs_in_order(order[:1], SETTINGS, [framework]).tolist() == [2]
+    assert build_pool(*tables()).costs_in_order(order, SETTINGS).tolist() == [3] * 4
+
+
+def test_docked_candidates_are_chosen_again_at_their_minima(
+    tmp_path: Path, first: pd.DataFrame
+) -> None:
+    minima = tables(shift=0.01, origin="relaxed")
+    second = select(tmp_path, 1, minima, first.drop(columns="role"))
+    assert not set(second["structure_id"]) & set(first["structure_id"])
+    held_out = first.loc[first["split"].isin(HELD_OUT)].set_index("candidate_id")["split"]
+    again = second[second["candidate_id"].isin(held_out.index)].set_index("candidate_id")["split"]
+    assert len(again) and (again == held_out.reindex(again.index)).all(), "splits stay"
+    acquired = second[second["reason"] == "acquired"]
+    assert acquired["candidate_id"].notna().any()
+    third = select(
+        tmp_path, 2, tables(0.02, "relaxed"), pd.concat([first, second])[first.columns.drop("role")]
+    )
+    chosen = set(second["candidate_id"].dropna())
+    assert not chosen & set(third["candidate_id"].dropna()), "a labelled minimum is a choice"

@@ -1,0 +1,188 @@
+"""Frameworks x heteroatoms x guests: identities, refusals, mistakes in the campaign file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ase.io import write
+
+from molsieve import tables
+from molsieve.acquisition.diversity import tanimoto_distances, unpack_fingerprints
+from molsieve.crystals.known import known_codes, known_framework
+from molsieve.domains.zeolite import config
+from molsieve.domains.zeolite.candidates import (
+    check_candidates,
+    count_candidates,
+    enumerate_candidates,
+    first_accepted,
+    iterate_candidates,
+)
+from molsieve.domains.zeolite.frameworks import load_framework
+from molsieve.domains.zeolite.identifiers import Identifier, parse_identifier
+from molsieve.section import CampaignError
+
+
+def section(filters: dict[str, Any] | None = None, **source: Any) -> config.Candidates:
+    given = {"frameworks": ["SOD"], "guests": ["CN"], **source}
+    return config.Candidates.model_validate({"source": given, "filters": filters or {}})
+
+
+def reasons(candidates: config.Candidates) -> list[str | None]:
+    return [row["reject_reason"] for row in iterate_candidates(candidates)]
+
+
+def test_every_framework_meets_every_guest_once() -> None:
+    candidates = section(frameworks=["SOD", "ACO"], guests=["CN", "NC", "OCCO"], loadings=[1, 2])
+    rows = list(iterate_candidates(candidates))
+    found = [row["identifier"] for row in rows]
+    assert found == [
+        f"{code}|pure|{guest}|{n}"
+        for code in ("SOD", "ACO")
+        for guest in ("CN", "OCCO")
+        for n in (1, 2)
+    ]
+    assert len({row["candidate_id"] for row in rows}) == 8
+    assert {row["group"] for row in rows} == {
+        f"{code}|{guest}" for code in ("SOD", "ACO") for guest in ("CN", "OCCO")
+    }
+    assert count_candidates(candidates) == (12, True), "duplicates are not known before"
+    assert first_accepted(candidates) is True
+
+
+def test_an_identifier_is_read_as_it_was_written() -> None:
+    parts = Identifier("CHA", "Al1.0+H1.2", "CN(C)C", 2)
+    assert parse_identifier(str(parts)) == parts
+    assert parts.pair == "CHA|CN(C)C" and parts.host == "CHA|Al1.0+H1.2"
+    with pytest.raises(ValueError, match="no zeolite candidate"):
+        parse_identifier("CN(C)C")
+
+
+def test_the_typed_in_frameworks_are_those_of_the_crystals() -> None:
+    assert set(config.KNOWN) == set(known_codes()) - {"quartz"}
+
+
+def test_a_cell_is_the_smallest_that_is_wide_enough() -> None:
+    sizes = {c: len(load_framework(c, None, 7.5).atoms) for c in ("SOD", "ABW", "CHA")}
+    assert sizes == {"SOD": 36, "ABW": 48, "CHA": 36}
+    assert len(load_framework("SOD", None, 8.9).atoms) == 36, "its conventional cell is 8.965 wide"
+
+
+def test_heteroatoms_come_with_their_protons() -> None:
+    atoms = ["H", "C", "N", "O", "Si", "Al"]
+    one_al = {"counts": {"Al": 1}}
+    rows = list(iterate_candidates(section({"elements": atoms}, heteroatoms=[{}, one_al])))
+    found = [parse_identifier(row["identifier"]).arrangement for row in rows]
+    # Sodalite has one T site; an aluminium's four oxygens are equivalent in Im-3m.
+    assert found[0] == "pure" and len(found) == 2
+    assert found[1].startswith("Al1.") and "+H1." in found[1]
+    ratio = section({"elements": atoms}, heteroatoms=[{"si_ratios": {"Al": 11.0}}])
+    assert [parse_identifier(r["identifier"]).arrangement for r in iterate_candidates(ratio)] == [
+        found[1]
+    ]
+
+
+def test_charged_guests_are_compared_as_neutral_analogues_or_refused() -> None:
+    row = next(iterate_candidates(section(guests=["C[N+](C)(C)C"])))
+    assert row["identifier"] == "SOD|pure|CC(C)(C)C|1" and row["charge_e"] == 0
+    assert reasons(section(guests=["C[N+](C)(C)C"], charged_guests="refuse")) == ["charge"]
+
+
+@pytest.mark.parametrize(
+    ("guest", "filters", "reason"),
+    [
+        ("CS", {}, "elements"),
+        ("CN", {"elements": ["H", "C", "N", "O"]}, "elements"),  # the framework's silicon
+        ("CCCC", {"max_heavy_atoms": 3}, "heavy_atoms"),
+        ("C", {"min_heavy_atoms": 2}, "heavy_atoms"),
+        ("C1CC2CCC1C2", {"max_sa_score": 1}, "sa_score"),
+        ("CN", {"max_t_sites": 5}, "t_sites"),
+    ],
+)
+def test_what_is_refused_says_why(guest: str, filters: dict, reason: str) -> None:
+    assert reasons(section(filters, guests=[guest])) == [reason]
+
+
+def test_guests_of_a_file_that_are_no_molecules_are_rows(tmp_path: Path) -> None:
+    (tmp_path / "guests.csv").write_text("smiles\nCN\nC(\nC.C\n[CH3]\n")
+    found = Counter(reasons(section(guests=[], guest_file=str(tmp_path / "guests.csv"))))
+    assert found.pop(None) == 1 and len(found) == 3
+    assert all(reason and reason.startswith("guest: ") for reason in found)
+
+
+def test_a_broken_framework_is_one_row_with_the_reason(tmp_path: Path) -> None:
+    sound = known_framework("SOD").atoms
+    write(tmp_path / "GOOD.cif", sound)
+    broken = sound.copy()
+    del broken[next(atom.index for atom in broken if atom.symbol == "O")]
+    write(tmp_path / "BAD.cif", broken)
+    candidates = section(folder=str(tmp_path), frameworks=None, guests=["CN", "CO"])
+    rows = list(iterate_candidates(candidates))
+    refused = [row for row in rows if row["status"] == "rejected"]
+    assert len(rows) == 3 and len(refused) == 1
+    assert refused[0]["reject_reason"].startswith("framework: ")
+    assert {row["source"] for row in rows} == {str(tmp_path / f"{n}.cif") for n in ("GOOD", "BAD")}
+    assert config.candidate_files(candidates) == [
+        str(tmp_path / "BAD.cif"),
+        str(tmp_path / "GOOD.cif"),
+    ]
+
+
+def test_a_shard_holds_whole_frameworks_and_nothing_is_lost(tmp_path: Path) -> None:
+    candidates = section(frameworks=["SOD", "ACO", "ABW"], guests=["CN", "CO"])
+    outputs = [tmp_path / f"{k}.parquet" for k in range(2)]
+    assert enumerate_candidates(candidates, outputs, 1, "test") == {"accepted": 6}
+    parts = [tables.read_table(path, "candidates") for path in outputs]
+    codes = [{parse_identifier(i).framework for i in part["identifier"]} for part in parts]
+    assert codes[0] | codes[1] == {"SOD", "ACO", "ABW"} and not codes[0] & codes[1]
+    with pytest.raises(CampaignError, match=r"none of 1 candidates is accepted \(elements 1"):
+        enumerate_candidates(section(guests=["CS"]), outputs, 1, "test")
+
+
+def test_framework_and_guest_weigh_in_distances() -> None:
+    rows = iterate_candidates(section(frameworks=["SOD", "ACO"], guests=["CN", "CO"]))
+    prints = unpack_fingerprints([row["fingerprint"] for row in rows])
+    same, other_guest, other_framework, other_both = tanimoto_distances(prints[0], prints)
+    assert same == 0 and 0 < other_guest < other_both and 0 < other_framework < other_both
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"guests": ["C("]}, r"candidates.source.guests\[0\]: 'C\('"),
+        ({"guest_file": "nowhere.smi"}, "candidates.source.guest_file: nowhere.smi: no such file"),
+        ({"folder": "nowhere"}, "candidates.source.folder: 'nowhere' is no folder"),
+        ({"heteroatoms": [{"counts": {"Xx": 1}}]}, r"heteroatoms\[0\]: 'Xx' takes no T site"),
+        ({"heteroatoms": [{"counts": {"Al": 1}}]}, "Al is not among candidates.filters.elements"),
+    ],
+)
+def test_mistakes_name_the_key(source: dict, says: str) -> None:
+    with pytest.raises(CampaignError, match=says):
+        check_candidates(section(**source))
+
+
+def test_a_framework_that_the_folder_lacks(tmp_path: Path) -> None:
+    with pytest.raises(CampaignError, match=r"holds no \.cif file"):
+        check_candidates(section(folder=str(tmp_path)))
+    write(tmp_path / "SOD.cif", known_framework("SOD").atoms)
+    with pytest.raises(CampaignError, match=r"frameworks: no CHA.cif in"):
+        check_candidates(section(folder=str(tmp_path), frameworks=["SOD", "CHA"]))
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"guests": []}, "guests: none given"),
+        ({"guests": ["C", "C"]}, "guests: C twice"),
+        ({"frameworks": ["XYZ"]}, "frameworks: XYZ not typed in"),
+        (
+            {"heteroatoms": [{"counts": {"Al": 1}, "si_ratios": {"Al": 5}}]},
+            "counts: given together with si_ratios",
+        ),
+    ],
+)
+def test_contradictions_are_refused(source: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        section(**source)

@@ -1,0 +1,203 @@
+"""Binding energies and scores against values worked out by hand, and published ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from molsieve.crystals.known import known_framework
+from molsieve.domains.zeolite import config, scores
+from molsieve.domains.zeolite.objective import (
+    calibrate_level,
+    extrapolated,
+    guests_a_cell,
+    judged_geometries,
+    labelled_values,
+    objective_values,
+    utility,
+)
+from molsieve.domains.zeolite.references import measured_systems, reference_tasks
+from molsieve.section import CampaignError
+from molsieve.units import EV_PER_KJ_PER_MOL
+
+FRAMEWORK = [14, 8, 8] * 3
+GUEST = [7, 1, 1, 1]
+OBJECTIVE = config.Objective()
+
+
+def composition(n: int) -> dict[str, list]:
+    return {"complex": [FRAMEWORK + n * GUEST], "framework": [FRAMEWORK], "guest": [GUEST]}
+
+
+def test_binding_energy_by_hand() -> None:
+    energies = {
+        "complex": np.array([[-31.0], [-30.0]]),
+        "framework": np.array([[-20.0], [-20.0]]),
+        "guest": np.array([[-5.0], [-5.0]]),
+    }
+    two = objective_values(energies, {}, composition(2))
+    np.testing.assert_allclose(two, [[-0.5], [0.0]])
+    assert utility(-0.5, OBJECTIVE) == 0.5, "bound is good"
+    assert np.isnan(utility(np.nan, OBJECTIVE)) and not extrapolated(two, {}).any()
+
+
+def test_guests_are_counted_and_nonsense_is_refused() -> None:
+    assert guests_a_cell(composition(3)).tolist() == [3.0]
+    assert np.isnan(guests_a_cell(composition(1) | {"guest": [None]})).all()
+    with pytest.raises(ValueError, match="are not"):
+        guests_a_cell(composition(1) | {"guest": [[7, 1, 1]]})
+    with pytest.raises(ValueError, match="are not"):
+        guests_a_cell(composition(0))
+
+
+def row(name: str, role: str, species: str, origin: str, owner: str | None = "c") -> dict:
+    numbers = {"complex": FRAMEWORK + GUEST, "framework": FRAMEWORK, "guest": GUEST}[role]
+    return {
+        "structure_id": name,
+        "species_id": species,
+        "role": role,
+        "origin": origin,
+        "candidate_id": owner,
+        "numbers": numbers,
+        "conformer": 0,
+    }
+
+
+def labels(**energies: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        [{"structure_id": k, "status": "ok", "energy_ev": e} for k, e in energies.items()]
+    )
+
+
+BUILT = [
+    row("pose", "complex", "C", "built"),
+    row("empty", "framework", "F", "relaxed"),
+    row("molecule", "guest", "G", "relaxed"),
+]
+FROZEN = {"pose": -26.0, "empty": -20.0, "molecule": -5.0}
+
+
+def test_a_docked_pose_alone_tells_no_value() -> None:
+    assert labelled_values(pd.DataFrame(BUILT), labels(**FROZEN), {}).empty
+
+
+def test_a_labelled_minimum_does_and_the_lowest_geometry_counts() -> None:
+    minima = [
+        row("minimum", "complex", "C", "relaxed", "c"),
+        row("empty minimum", "framework", "F", "relaxed", None),  # labelled for somebody else
+    ]
+    rows, known = pd.DataFrame([*BUILT, *minima]), {"quartz_energy_ev_per_t": -7.0}
+    low = labels(**FROZEN, **{"minimum": -26.5, "empty minimum": -20.2})
+    values = labelled_values(rows, low, known)
+    assert values["candidate_id"].tolist() == ["c"]
+    assert values["value"].tolist() == pytest.approx([-26.5 + 20.2 + 5.0])
+    assert values["framework_ev_per_t"].tolist() == pytest.approx([-20.2 / 3 + 7.0])
+    # A young committee's minimum above its pose: the pose's energy is the better bound.
+    high = labels(**FROZEN, **{"minimum": -25.0})
+    assert labelled_values(rows, high, known)["value"].tolist() == pytest.approx([-1.0])
+    failed = low.assign(status=["ok", "failed", "ok", "ok", "failed"])
+    assert labelled_values(rows, failed, known).empty
+
+
+def test_the_committee_is_judged_at_what_was_labelled() -> None:
+    judged = judged_geometries(pd.DataFrame(BUILT), labels(**FROZEN)).set_index("role")
+    assert judged["structure_id"].to_dict() == {
+        "complex": "pose",
+        "framework": "empty",
+        "guest": "molecule",
+    }
+    assert set(judged["origin"]) == {"relaxed"}
+    values = labelled_values(judged.reset_index(), labels(**FROZEN), {})
+    assert values["value"].tolist() == pytest.approx([-1.0])
+    both = pd.DataFrame([*BUILT, row("minimum", "complex", "C", "relaxed")])
+    judged = judged_geometries(both, labels(**FROZEN, minimum=-25.0)).set_index("role")
+    assert judged.loc["complex", "structure_id"] == "minimum"
+
+
+def test_calibration_sets_frameworks_against_quartz(tmp_path: Path) -> None:
+    species, structures, energies = [], [], {}
+    for name, role in (("quartz", "quartz"), ("CHA", "measured")):
+        numbers = known_framework(name).atoms.numbers.tolist()
+        species.append({"species_id": name, "couple": name})
+        structures.append(
+            {"structure_id": name, "species_id": name, "role": role, "numbers": numbers}
+        )
+        energies[name] = -100.0 * numbers.count(14) + (1.8 if name == "CHA" else 0.0)
+    species.append({"species_id": "Si", "couple": None})
+    structures.append({"structure_id": "Si", "species_id": "Si", "role": "atom", "numbers": [14]})
+    rows = labels(**energies, Si=-60.0).assign(error_kind=None)
+    outputs = tmp_path / "references.parquet", tmp_path / "calibration.json"
+    tables = (pd.DataFrame(species), pd.DataFrame(structures), rows, measured_systems())
+    found = calibrate_level(*tables, "level", *outputs, "test")
+    # The conventional cell of CHA has 36 T sites.
+    assert found["quartz_energy_ev_per_t"] == pytest.approx(-100.0)
+    assert found["enthalpy_mae_ev_per_t"] == pytest.approx(abs(0.05 - 11.4 * EV_PER_KJ_PER_MOL))
+    assert found["atom_energies_ev"] == {"14": -60.0} and found["failed"] == {}
+    without = rows[rows["structure_id"] != "quartz"]
+    with pytest.raises(CampaignError, match="quartz has no label"):
+        calibrate_level(*tables[:2], without, tables[3], "level", *outputs, "test")
+
+
+def test_references_are_measured_and_at_hand(tmp_path: Path) -> None:
+    assert list(reference_tasks(OBJECTIVE, 0.05, 0)) == ["quartz", "CHA"]
+    for codes, says in ((["XYZ"], "no measured enthalpy"), (["MFI"], "is not typed in")):
+        with pytest.raises(CampaignError, match=says):
+            reference_tasks(config.Objective(reference_frameworks=codes), 0.05, 0)
+    with pytest.raises(CampaignError, match=r"no CHA\.cif in"):
+        reference_tasks(config.Objective(reference_folder=str(tmp_path)), 0.05, 0)
+
+
+def test_competition_is_the_published_one() -> None:
+    """OSDA_1 of github.com/learningmatter-mit/Zeolite-Phase-Competition, kJ/mol SiO2."""
+    table = {
+        "AEI": (-18.009299833350035, -3.8770014854638335),
+        "SAS": (-14.1322983478862, 0.0),
+        "CHA": (-14.059667920809677, 0.0726304270765219),
+        "ITE": (-13.950034586131382, 0.18226376175481812),
+        "SAT": (-0.77565033208849, 13.35664801579771),
+    }
+    binding, competition = np.array(list(table.values())).T
+    codes = np.array(list(table))
+    found = scores.over_second_lowest(binding, np.full(5, "guest"), codes)
+    np.testing.assert_allclose(found, competition, atol=1e-12)
+    alone = scores.over_second_lowest(binding, codes, np.full(5, "guest"))
+    assert np.isnan(alone).all(), "a group of one has no second"
+
+
+def test_of_several_arrangements_the_lowest_competes() -> None:
+    energies = np.array([-3.0, -2.9, -1.0])
+    codes = np.array(["CHA", "CHA", "SOD"])
+    found = scores.over_second_lowest(energies, np.full(3, "guest"), codes)
+    np.testing.assert_allclose(found, [-2.0, -1.9, 0.0])
+
+
+def test_templating_by_hand() -> None:
+    frameworks = np.array(["A", "A", "B", "B"])
+    guests = np.array(["x", "y", "x", "y"])
+    equal = scores.templating(np.zeros(4), frameworks, guests)
+    kt = 8.617333262e-5 * 400
+    np.testing.assert_allclose(equal, kt * np.log(2))
+    one = scores.templating(np.array([-1.0, 0.0, 0.0, 0.0]), frameworks, guests)
+    assert one[0] == pytest.approx(0.0, abs=1e-9) and one.argmin() == 0
+
+
+def test_ranking_columns_member_by_member() -> None:
+    ranking = pd.DataFrame(
+        {
+            "identifier": ["A|pure|CN|1", "B|pure|CN|1", "A|pure|CO|2", "B|pure|CO|1"],
+            "label_value": [np.nan, -1.0, np.nan, np.nan],
+            "framework_ev_per_t": [np.nan, 0.12, np.nan, np.nan],
+        }
+    )
+    members = np.array([[-1.0, -9.0, -0.6, np.nan], [-1.2, -9.0, -0.6, np.nan]])
+    found = scores.ranking_columns(ranking, members, [FRAMEWORK, FRAMEWORK * 2, FRAMEWORK, None])
+    assert found["binding_ev_per_t"].tolist()[:3] == pytest.approx([-1.1 / 3, -1 / 6, -0.4])
+    # Against B, known by its label: -1/3 + 1/6 and -1.2/3 + 1/6.
+    assert found["competition_ev_per_t"][0] == pytest.approx((-1 / 3 - 1.2 / 3) / 2 + 1 / 6)
+    assert found["competition_std_ev_per_t"][0] == pytest.approx(0.2 / 3 / np.sqrt(2))
+    assert found["framework_ev_per_t"].tolist()[1::2] == [0.12, 0.12], "B's, for all its guests"
+    assert np.isnan(found.loc[3, "templating_ev_per_t"])
+    assert np.isnan(found["framework_ev_per_t"][0])
