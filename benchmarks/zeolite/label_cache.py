@@ -1,0 +1,85 @@
+"""Labels kept between runs, one line of JSON each, so that a benchmark goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import ase
+import numpy as np
+
+from molsieve.chem.identities import structure_row
+from molsieve.engines import compute_label
+from molsieve.engines.base import CalculationError
+from molsieve.levels import Level, level_id
+from molsieve.section import digest
+
+
+class LabelCache:
+    """Rows of ``structures`` and ``labels`` of one level, kept in a file.
+
+    A line that was cut off by a kill is computed again.
+    """
+
+    def __init__(self, level: Level, path: Path):
+        self.level, self.level_id, self.path = level, level_id(level), path
+        self.rows: dict[str, tuple[dict, dict]] = {}
+        if path.exists():
+            for line in path.read_text().splitlines():
+                self._remember(line)
+
+    def _remember(self, line: str) -> None:
+        try:
+            structure, label = json.loads(line)
+        except json.JSONDecodeError:
+            return
+        if label["level_id"] == self.level_id:
+            self.rows[structure["structure_id"]] = (structure, label)
+
+    def label(self, atoms: ase.Atoms, name: str, origin: str = "displaced") -> tuple[dict, dict]:
+        """The rows of a structure, computed unless known. A failed calculation is a row, too.
+
+        Args:
+            name: of the framework, the row's ``species_id``.
+        """
+        row = structure_row(atoms, species_id=name, origin=origin, geometry_protocol_id="benchmark")
+        known = self.rows.get(row["structure_id"])
+        if known is None:
+            known = (row, self._computed(atoms, row["structure_id"]))
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a") as file:
+                file.write("\n" * _cut_off(self.path) + json.dumps(known) + "\n")
+            self.rows[row["structure_id"]] = known
+        return known
+
+    def _computed(self, atoms: ase.Atoms, structure_id: str) -> dict:
+        started = time.perf_counter()
+        label = {"structure_id": structure_id, "level_id": self.level_id}
+        try:
+            found = compute_label(atoms, self.level)
+        except CalculationError as error:
+            failed = {"status": "failed", "energy_ev": None, "error_message": str(error)}
+            return label | failed | {"wall_s": time.perf_counter() - started}
+        assert found.energy_ev is not None and found.forces_ev_per_angstrom is not None
+        return label | {
+            "status": "ok",
+            "energy_ev": found.energy_ev,
+            "forces_ev_per_angstrom": np.ravel(found.forces_ev_per_angstrom).tolist(),
+            "stress_ev_per_angstrom3": np.ravel(found.stress_ev_per_angstrom3).tolist(),
+            "wall_s": time.perf_counter() - started,
+        }
+
+
+def named(pairs: list[tuple[dict, dict]]) -> str:
+    """A name of these labels: a committee of others is never taken for theirs."""
+    return digest([[label["level_id"], label["structure_id"]] for _, label in pairs])[:8]
+
+
+def _cut_off(path: Path) -> bool:
+    """The file's last line has no end."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) != b"\n"
