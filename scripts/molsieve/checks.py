@@ -22,6 +22,7 @@ from typing import Any
 
 from molsieve import loading
 from molsieve.campaign import Campaign
+from molsieve.levels import ONLY_WHERE_GIVEN
 from molsieve.section import CampaignError
 
 TRIES = (2_000, 50_000)
@@ -234,6 +235,8 @@ def _identity(resolved: dict[str, Any]) -> dict[str, Any]:
         leaves |= _leaves(value, ".".join(path))
     leaves.pop("candidates.shards", None)
     level = resolved["levels"][resolved["labels"]["level"]]
+    # A record from before these settings does not have them.
+    level = {key: level[key] for key in level if key not in ONLY_WHERE_GIVEN or level[key]}
     return leaves | _leaves(level, "the level that labels")
 
 

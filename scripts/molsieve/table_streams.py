@@ -18,6 +18,7 @@ from molsieve.tables import (
     file_metadata,
     to_arrow,
     to_frame,
+    with_later_columns,
 )
 
 
@@ -30,7 +31,7 @@ def iter_table(path: Path, name: str, rows: int = 1000) -> Iterator[pd.DataFrame
     check_contract(path, name)
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=rows):
-            yield to_frame(pa.Table.from_batches([batch]))
+            yield to_frame(with_later_columns(pa.Table.from_batches([batch]), name))
 
 
 @contextlib.contextmanager

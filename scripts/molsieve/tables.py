@@ -292,6 +292,21 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
     ),
 }
+
+LATER_COLUMNS = {
+    "candidates": ("framework_file", "min_cell_angstrom"),
+    "ranking": (
+        "framework_ev_per_t",
+        "binding_ev_per_t",
+        "competition_ev_per_t",
+        "competition_std_ev_per_t",
+        "directivity_ev_per_t",
+        "directivity_std_ev_per_t",
+        "templating_ev_per_t",
+        "templating_std_ev_per_t",
+    ),
+}
+"""Younger than the first tables of this schema version: null in files that lack them."""
 # A structure that a source of distorted geometries offers to be labelled, most wanted first; the
 # score is the source's own; rebonded: it has other bonds than the structure it was made from.
 SCHEMAS["geometries"] = pa.schema(
@@ -403,7 +418,20 @@ def read_table(
         filled = [f for f in frames if len(f)] or frames[:1]
         return pd.concat(filled, ignore_index=True)
     check_contract(path, name)
-    return to_frame(pq.read_table(path, columns=columns))
+    lacking = set(LATER_COLUMNS.get(name, ())) - set(pq.read_schema(path).names)
+    if not lacking:
+        return to_frame(pq.read_table(path, columns=columns))
+    there = columns and [column for column in columns if column not in lacking]
+    return to_frame(with_later_columns(pq.read_table(path, columns=there), name, columns))
+
+
+def with_later_columns(table: pa.Table, name: str, columns: list[str] | None = None) -> pa.Table:
+    """Rows of a file of table ``name``, null in ``LATER_COLUMNS`` that the file lacks."""
+    for column in LATER_COLUMNS.get(name, ()):
+        if column not in table.column_names and (columns is None or column in columns):
+            field = SCHEMAS[name].field(column)
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(columns or SCHEMAS[name].names)
 
 
 def check_contract(path: str | Path, name: str) -> None:
@@ -426,7 +454,8 @@ def check_contract(path: str | Path, name: str) -> None:
             f"{path} has schema version {found.get('molsieve.schema_version')}, "
             f"this Molsieve reads {SCHEMA_VERSION}"
         )
-    contract = SCHEMAS[name]
+    later = set(LATER_COLUMNS.get(name, ())) - set(schema.names)
+    contract = pa.schema([field for field in SCHEMAS[name] if field.name not in later])
     if schema.names != contract.names or schema.types != contract.types:
         raise TableError(f"{path}: columns do not fit the contract of table {name!r}")
 

@@ -5,6 +5,7 @@ A rejected candidate carries the first reason that applies:
 ========================  ======================================================================
 ``framework: <reason>``   its file is refused by :mod:`molsieve.crystals.soundness`
 ``t_sites``               more T sites a cell than ``filters.max_t_sites``
+``heteroatoms: <reason>`` its cell cannot have an entry of ``source.heteroatoms``; one row
 ``guest: <reason>``       not one closed-shell molecule, or a charge without neutral analogue
 ``charge``                a charged guest with ``charged_guests: refuse``
 ``elements``              an element outside ``filters.elements``
@@ -39,7 +40,12 @@ from molsieve.crystals.substitution import (
     iterate_arrangements,
     random_arrangements,
 )
-from molsieve.crystals.tetrahedra import LOWENSTEIN, NO_RULE, OXIDATION_STATE
+from molsieve.crystals.tetrahedra import (
+    LOWENSTEIN,
+    NO_RULE,
+    OXIDATION_STATE,
+    SubstitutionError,
+)
 from molsieve.domains.zeolite import config
 from molsieve.domains.zeolite.frameworks import (
     FrameworkSource,
@@ -124,7 +130,13 @@ def iterate_candidates(candidates: config.Candidates, workers: int = 1) -> Itera
         if len(framework.t_index) > filters.max_t_sites:
             yield _framework_row(origin, "t_sites")
             continue
-        for arrangement, symbols in _arrangements(framework, source.heteroatoms):
+        hosts: dict[str, set[str]] = {}
+        for number, entry in enumerate(source.heteroatoms or [config.Heteroatoms()]):
+            try:
+                hosts |= dict(_arrangements(framework, entry))
+            except SubstitutionError as error:
+                yield _framework_row(origin, f"heteroatoms: {error}", f"heteroatoms[{number}]")
+        for arrangement, symbols in hosts.items():
             for guest, loading in itertools.product(guests, source.loadings):
                 yield _row(origin, arrangement, symbols, guest, loading, candidates)
 
@@ -204,9 +216,9 @@ def _row(
     return row
 
 
-def _framework_row(origin: FrameworkSource, reason: str) -> dict:
-    """A refused framework is one row, whatever its guests would be."""
-    identifier = f"{origin[0]}|pure||0"
+def _framework_row(origin: FrameworkSource, reason: str, part: str = "pure") -> dict:
+    """A refused framework, or heteroatoms it cannot have: one row, whatever its guests would be."""
+    identifier = f"{origin[0]}|{part}||0"
     return {
         "candidate_id": candidate_id(identifier),
         "identifier": identifier,
@@ -225,31 +237,38 @@ TYPED_IN = "typed in"
 
 
 def _arrangements(
-    framework: Framework, heteroatoms: Sequence[config.Heteroatoms]
+    framework: Framework, entry: config.Heteroatoms
 ) -> Iterator[tuple[str, set[str]]]:
-    """Identifiers of compensated arrangements, and the elements of each; a framework's own seed."""
+    """Identifiers of compensated arrangements, and the elements of each; a framework's own seed.
+
+    Raises:
+        SubstitutionError: heteroatoms that the cell cannot have, or that nothing can balance.
+    """
     own = set(framework.atoms.get_chemical_symbols())
-    for entry in heteroatoms or [config.Heteroatoms()]:
-        counts = dict(entry.counts)
-        if entry.si_ratios:
-            counts = atoms_per_cell(len(framework.t_index), entry.si_ratios)
-        if not any(counts.values()):
-            yield "pure", own
-            continue
-        rule = LOWENSTEIN if entry.loewenstein else NO_RULE
-        if count_without_rule(framework, counts) > LISTED_ARRANGEMENTS:
-            rng = np.random.default_rng(int(digest(["arrangements", framework.name, counts]), 16))
-            found: Any = random_arrangements(framework, counts, entry.most, rng, rule)
-        else:
-            found = iterate_arrangements(framework, counts, rule)
-        identifiers = (
-            compensation.id
-            for arrangement in found
-            for compensation in iterate_compensations(framework, arrangement, entry.ion)
-        )
-        present = own | {element for element, count in counts.items() if count}
-        for identifier in itertools.islice(identifiers, entry.most):
-            yield identifier, present | ({entry.ion} if "+" in identifier else set())
+    counts = dict(entry.counts)
+    if entry.si_ratios:
+        counts = atoms_per_cell(len(framework.t_index), entry.si_ratios)
+    if not any(counts.values()):
+        yield "pure", own
+        return
+    rule = LOWENSTEIN if entry.loewenstein else NO_RULE
+    if count_without_rule(framework, counts) > LISTED_ARRANGEMENTS:
+        rng = np.random.default_rng(int(digest(["arrangements", framework.name, counts]), 16))
+        found: Any = random_arrangements(framework, counts, entry.most, rng, rule)
+    else:
+        found = iterate_arrangements(framework, counts, rule)
+    identifiers = (
+        compensation.id
+        for arrangement in found
+        for compensation in iterate_compensations(framework, arrangement, entry.ion)
+    )
+    present = own | {element for element, count in counts.items() if count}
+    none = True
+    for identifier in itertools.islice(identifiers, entry.most):
+        none = False
+        yield identifier, present | ({entry.ion} if "+" in identifier else set())
+    if none:
+        raise SubstitutionError(f"{framework.name} has no arrangement of {counts} within the rule")
 
 
 def _check_guest_file(source: config.Source) -> None:
