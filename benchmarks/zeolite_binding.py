@@ -103,6 +103,8 @@ def _add_force_field(predictions: pd.DataFrame, table: pd.DataFrame, processes: 
     predictions["force_field_kj_per_mol_guest"] = parts.get("total", np.nan)
     predictions["force_field_fault"] = parts["fault"]
     good = parts["fault"] == ""
+    if not good.any():
+        return
     if not SHIPPED.exists():
         print(f"{SHIPPED} is absent: the correction is the published line")
         line = published_line(parts[good])

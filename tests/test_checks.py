@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from molsieve import checks
+from molsieve.levels import ONLY_WHERE_GIVEN
 from molsieve.loading import load_campaign, load_mapping, resolved
 from molsieve.section import CampaignError
 from tests.campaigns import edited
@@ -238,3 +239,16 @@ def test_a_damaged_record_is_told(tmp_path: Path, content: str) -> None:
 def test_the_record_is_the_resolved_campaign(tmp_path: Path) -> None:
     record = recorded(tmp_path) / checks.RECORD
     assert json.loads(record.read_text()) == resolved(load_mapping(edited()))
+
+
+def test_a_record_older_than_a_level_s_setting_is_the_same_question(tmp_path: Path) -> None:
+    results = recorded(tmp_path)
+    record = json.loads((results / checks.RECORD).read_text())
+    for level in record["levels"].values():
+        for key in ONLY_WHERE_GIVEN:
+            level.pop(key, None)
+    (results / checks.RECORD).write_text(json.dumps(record))
+    checks.check_results_folder(load_mapping(edited()), results)
+    repeated = load_mapping(edited(("levels.gfn2.min_cell_angstrom", 9.0)))
+    with pytest.raises(CampaignError, match="min_cell_angstrom"):
+        checks.check_results_folder(repeated, results)

@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 USED = ("total",)
 """Columns of :func:`zeolite.minima.minima` that the line has a slope for."""
 OFFSET, SLOPE = -14.9, 0.674
-"""kJ/mol a guest and none: the line fitted in the same way on all 156 shipped poses (28 frameworks),
-for where that set is absent. Never used for the shipped poses themselves."""
+"""kJ/mol a guest and none: the line fitted in the same way on all 156 shipped poses (28
+frameworks), for where that set is absent. Never used for the shipped poses themselves."""
 CLIPPED_KJ_PER_MOL = (-300.0, 400.0)
 """Totals beyond are poses that the force field could not repair."""
 

@@ -9,7 +9,9 @@ size; pairs four bonds apart or more do not interpenetrate.
 Between them: Dreiding's contacts, exponential-6 or Lennard-Jones (Mayo, Olafson, Goddard, J. Phys.
 Chem. 94, 8897 (1990)), and charges, Si +1.5 and O -0.75 e (Bai, Tsapatsis, Siepmann, J. Phys.
 Chem. C 117, 24375 (2013)), the guest's those of GFN1-xTB, by the damped shifted force of Fennell,
-Gezelter, J. Chem. Phys. 124, 234104 (2006). Nothing is fitted to published binding energies.
+Gezelter, J. Chem. Phys. 124, 234104 (2006). No number is fitted to published binding energies;
+which published forms are used (exponential-6, Lennard-Jones; not UFF's, 0.83) was chosen by looking
+at the shipped poses.
 """
 
 from __future__ import annotations

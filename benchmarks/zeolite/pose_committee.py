@@ -6,6 +6,7 @@ round adds what the committee itself calls a minimum, labelled, where its errors
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,12 +53,15 @@ def committee_energies(poses: dict[int, Pose], folder: Path, most_atoms: int) ->
     small = [pose for pose in poses.values() if len(pose.atoms) <= TAUGHT_ATOMS]
     print(f"committee: taught on {len(small)} poses of up to {TAUGHT_ATOMS} atoms", flush=True)
     pairs = _first_labels(small, cells, alone)
-    committee = taught(_calm(pairs), SETTINGS, folder / "round_0")
+    # Members already in a folder are used: another file of poses teaches another committee.
+    names = " ".join(sorted(structure["structure_id"] for structure, _ in pairs))
+    home = folder / f"committee_{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+    committee = taught(_calm(pairs), SETTINGS, home / "round_0")
     for number in range(1, ROUNDS + 1):
         ends = [a for a in _relaxed(committee, _systems(small))[0] if a is not None]
         pairs += [(cells if a.pbc.any() else alone).label(a, "pose") for a in ends]
-        previous = folder / f"round_{number - 1}"
-        committee = taught(_calm(pairs), SETTINGS, folder / f"round_{number}", previous)
+        previous = home / f"round_{number - 1}"
+        committee = taught(_calm(pairs), SETTINGS, home / f"round_{number}", previous)
     found = _binding(committee, {k: p for k, p in poses.items() if len(p.atoms) <= most_atoms})
     print(f"committee of {len(poses)} poses: {time.perf_counter() - started:.0f} s", flush=True)
     return pd.Series(found, name="committee_kj_per_mol_guest", dtype=float).reindex(list(poses))

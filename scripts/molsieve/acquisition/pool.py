@@ -106,7 +106,11 @@ def build_pool(
         found.setdefault(candidate, {})[role] = row
     whole = [c in roles and roles[c] == set(found.get(c, ())) for c in accepted["candidate_id"]]
     chosen = accepted.loc[np.array(whole, dtype=bool)]
-    rows = [list(found[candidate].values()) for candidate in chosen["candidate_id"]]
+    same = _one_row_a_species(relaxed, shared_roles)
+    rows = [
+        [same.get(row, row) for row in found[candidate].values()]
+        for candidate in chosen["candidate_id"]
+    ]
     ids, role_of = relaxed["structure_id"].tolist(), relaxed["role"].tolist()
     return Pool(
         chosen["candidate_id"].to_numpy(object),
@@ -117,6 +121,16 @@ def build_pool(
         [frozenset(ids[row] for row in of if role_of[row] not in shared_roles) for of in rows],
         shared_roles,
     )
+
+
+def _one_row_a_species(relaxed: pd.DataFrame, shared_roles: tuple[str, ...]) -> dict[int, int]:
+    """Which row stands for each row of a shared species: its minima of several prediction shards
+    are one but for rounding, and are not to be labelled several times."""
+    shared = relaxed.loc[relaxed["role"].isin(shared_roles), ["species_id", "structure_id"]]
+    first = shared.sort_values("structure_id").drop_duplicates("species_id")
+    standing = dict(zip(first["species_id"], first.index.tolist(), strict=True))
+    pairs = zip(shared.index.tolist(), shared["species_id"].tolist(), strict=True)
+    return {row: standing[species] for row, species in pairs}
 
 
 def relaxed_structures(structures: pd.DataFrame) -> pd.DataFrame:

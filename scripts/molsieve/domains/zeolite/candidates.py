@@ -34,6 +34,7 @@ from molsieve.chem.identities import candidate_id
 from molsieve.chem.molecules import MoleculeError, parse_molecule
 from molsieve.crystals.compensation import iterate_compensations
 from molsieve.crystals.framework import Framework
+from molsieve.crystals.ion_geometry import CATION_CHARGE_E
 from molsieve.crystals.substitution import (
     atoms_per_cell,
     count_without_rule,
@@ -53,11 +54,13 @@ from molsieve.domains.zeolite.frameworks import (
     sound_frameworks,
 )
 from molsieve.domains.zeolite.guests import ScreenedGuest, screened_guests
-from molsieve.domains.zeolite.identifiers import Identifier
+from molsieve.domains.zeolite.identifiers import SEPARATOR, Identifier
 from molsieve.section import CampaignError, digest
 
 FRAMEWORK_BITS = 24
 """Bits that a framework sets, about as many as a small guest: they weigh alike in distances."""
+OPEN_SHELLS = ("Fe", "Cr", "Co", "Mn", "Ni", "Cu")
+"""Tetrahedral atoms with unpaired electrons in their oxidation state there."""
 LISTED_ARRANGEMENTS = 20_000
 """Of compositions with more arrangements (counted without Löwenstein's rule) some are drawn."""
 
@@ -96,7 +99,9 @@ def count_candidates(candidates: config.Candidates) -> tuple[int, bool]:
     if source.guest_file is not None:
         guests += molecule_files.count_records(Path(source.guest_file), None, source.smiles_column)
     pure = source.model_copy(update={"guests": ["C"] * guests, "guest_file": None})
-    return int(config.raw_candidates(pure)), not any(h.counts for h in source.heteroatoms)
+    return int(config.raw_candidates(pure)), not any(
+        h.counts or h.si_ratios for h in source.heteroatoms
+    )
 
 
 def first_accepted(candidates: config.Candidates, tries: int = 2000) -> bool | None:
@@ -251,24 +256,29 @@ def _arrangements(
     if not any(counts.values()):
         yield "pure", own
         return
-    rule = LOWENSTEIN if entry.loewenstein else NO_RULE
+    rule, left = LOWENSTEIN if entry.loewenstein else NO_RULE, entry.most
     if count_without_rule(framework, counts) > LISTED_ARRANGEMENTS:
         rng = np.random.default_rng(int(digest(["arrangements", framework.name, counts]), 16))
         found: Any = random_arrangements(framework, counts, entry.most, rng, rule)
     else:
         found = iterate_arrangements(framework, counts, rule)
-    identifiers = (
-        compensation.id
-        for arrangement in found
-        for compensation in iterate_compensations(framework, arrangement, entry.ion)
-    )
     present = own | {element for element, count in counts.items() if count}
-    none = True
-    for identifier in itertools.islice(identifiers, entry.most):
-        none = False
-        yield identifier, present | ({entry.ion} if "+" in identifier else set())
+    none, why = True, f"{framework.name} has no arrangement of {counts} within the rule"
+    for arrangement in found:
+        compensations = iterate_compensations(framework, arrangement, entry.ion)
+        try:
+            for compensation in itertools.islice(compensations, left):
+                none, left = False, left - 1
+                yield (
+                    compensation.id,
+                    present | ({entry.ion} if "+" in compensation.id else set()),
+                )
+        except SubstitutionError as error:  # no room there; another arrangement may have it
+            why = str(error)
+        if not left:
+            return
     if none:
-        raise SubstitutionError(f"{framework.name} has no arrangement of {counts} within the rule")
+        raise SubstitutionError(why)
 
 
 def _check_guest_file(source: config.Source) -> None:
@@ -284,10 +294,15 @@ def _check_folder(folder: str, codes: Sequence[str] | None, key: str) -> None:
             f"{key}.folder: {folder!r} is no folder; allowed: a folder of CIF files, relative to "
             "the folder the campaign is started in, or null for the typed-in frameworks"
         )
-    found = {path.stem for path in config.cif_paths(folder, None)}
-    if not found:
+    names = Counter(path.stem for path in config.cif_paths(folder, None))
+    if not names:
         raise CampaignError(f"{key}.folder: {folder!r} holds no .cif file")
-    if missing := sorted(set(codes or ()) - found):
+    if wrong := sorted(n for n, times in names.items() if times > 1 or SEPARATOR in n):
+        raise CampaignError(
+            f"{key}.folder: the names of files in {folder!r} are frameworks' codes, each once and "
+            f"without {SEPARATOR!r}; rename {', '.join(wrong[:5])}"
+        )
+    if missing := sorted(set(codes or ()) - set(names)):
         raise CampaignError(
             f"{key}.frameworks: no {', '.join(f'{code}.cif' for code in missing[:5])} in {folder!r}"
         )
@@ -298,11 +313,20 @@ def _check_heteroatoms(candidates: config.Candidates) -> None:
     allowed = candidates.filters.elements
     for index, entry in enumerate(candidates.source.heteroatoms):
         key = f"candidates.source.heteroatoms[{index}]"
+        if entry.ion not in CATION_CHARGE_E:
+            raise CampaignError(
+                f"{key}.ion: {entry.ion!r} given; allowed: {', '.join(sorted(CATION_CHARGE_E))}"
+            )
         for element in {**entry.counts, **entry.si_ratios}:
             if element not in OXIDATION_STATE:
                 raise CampaignError(
                     f"{key}: {element!r} takes no T site here; allowed: "
                     f"{', '.join(sorted(OXIDATION_STATE))}"
+                )
+            if element in OPEN_SHELLS:
+                raise CampaignError(
+                    f"{key}: {element} has unpaired electrons, and structures are closed shells "
+                    f"here; allowed: {', '.join(sorted(set(OXIDATION_STATE) - set(OPEN_SHELLS)))}"
                 )
             if element not in allowed:
                 raise CampaignError(

@@ -67,9 +67,10 @@ def free_energies(energies: np.ndarray, groups: np.ndarray) -> np.ndarray:
     result = np.full(np.shape(energies), np.nan)
     for members in _members(groups):
         part = energies[..., members]
-        low = np.nanmin(part, axis=-1, keepdims=True)
+        low = np.where(np.isnan(part), np.inf, part).min(axis=-1, keepdims=True)
+        low = np.where(np.isfinite(low), low, np.nan)  # a group of which nothing is known
         sums = np.nansum(np.exp(-(part - low) / scale), axis=-1, keepdims=True)
-        result[..., members] = part - low + scale * np.log(sums)
+        result[..., members] = part - low + scale * np.log(np.where(sums > 0, sums, np.nan))
     return result
 
 
