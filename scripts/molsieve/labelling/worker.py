@@ -118,6 +118,8 @@ class _Worker:
             self.folder.journals / f"{setup.job}.{os.getpid()}-{new_attempt_id()[:16]}{SUFFIX}"
         )
         self.engine_version = engines.engine_version(setup.level)
+        self.fault: LabelStoreError | None = None
+        """What ends this worker: it begins no other calculation, of which the row would be lost."""
         # Imports the engine, so that no calculation's time holds the import. What is wrong with
         # the engine shows at the calculation, as a row.
         with contextlib.suppress(Exception):
@@ -186,19 +188,22 @@ def label_one(structure: Mapping[str, Any], repeated: bool, alone: bool = False)
     assert _worker is not None, "start_worker comes first"
     if stop_file(_worker.setup).exists():
         return Outcome(structure["structure_id"], "withdrawn")
+    if _worker.fault:
+        raise _worker.fault
+    setup = _worker.setup
     try:
         return _worker.label(structure, repeated, alone)
     except OSError as error:
-        setup = _worker.setup
-        raise LabelStoreError(
+        _worker.fault = LabelStoreError(
             f"label store {setup.store}, scratch {setup.scratch} on {setup.allocation.place}: "
             f"{error}"
-        ) from error
+        )
+        raise _worker.fault from error
     except (EngineUnavailable, ImportError) as error:
-        setup = _worker.setup
-        raise LabelStoreError(
+        _worker.fault = LabelStoreError(
             f"{setup.level.engine} cannot be used on {setup.allocation.place}: {error}"
-        ) from error
+        )
+        raise _worker.fault from error
 
 
 def computed_row(
