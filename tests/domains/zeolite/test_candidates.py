@@ -84,6 +84,23 @@ def test_heteroatoms_come_with_their_protons() -> None:
     ]
 
 
+def test_of_too_many_arrangements_some_are_drawn_and_each_has_its_turn() -> None:
+    elements = {"elements": ["H", "C", "N", "O", "Si", "Al"]}
+    entry = {"counts": {"Al": 3}, "most": 3}
+
+    def drawn(**more: object) -> list[str]:
+        one = section(elements, frameworks=["CHA"], heteroatoms=[entry | more])
+        return [parse_identifier(row["identifier"]).arrangement for row in iterate_candidates(one)]
+
+    forms = drawn()
+    assert len(forms) == 3 and forms == drawn(), "seeded"
+    assert len({form.partition("+")[0] for form in forms}) == 3, "no arrangement twice"
+    everything = drawn(most=10_000)
+    assert set(forms) < set(everything)
+    in_order = sorted({form.partition("+")[0] for form in everything})
+    assert sorted(form.partition("+")[0] for form in forms) != in_order[:3], "not the first ones"
+
+
 def test_charged_guests_are_compared_as_neutral_analogues_or_refused() -> None:
     row = next(iterate_candidates(section(guests=["C[N+](C)(C)C"])))
     assert row["identifier"] == "SOD|pure|CC(C)(C)C|1" and row["charge_e"] == 0

@@ -18,10 +18,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +31,8 @@ from molsieve.chem import molecule_files
 from molsieve.chem.fingerprints import BITS, morgan_fingerprint
 from molsieve.chem.identities import candidate_id
 from molsieve.chem.molecules import MoleculeError, parse_molecule
-from molsieve.crystals.compensation import iterate_compensations
+from molsieve.crystals.arrangement import Arrangement
+from molsieve.crystals.compensation import Compensation, iterate_compensations
 from molsieve.crystals.framework import Framework
 from molsieve.crystals.ion_geometry import CATION_CHARGE_E
 from molsieve.crystals.substitution import (
@@ -256,29 +256,54 @@ def _arrangements(
     if not any(counts.values()):
         yield "pure", own
         return
-    rule, left = LOWENSTEIN if entry.loewenstein else NO_RULE, entry.most
-    if count_without_rule(framework, counts) > LISTED_ARRANGEMENTS:
-        rng = np.random.default_rng(int(digest(["arrangements", framework.name, counts]), 16))
-        found: Any = random_arrangements(framework, counts, entry.most, rng, rule)
-    else:
-        found = iterate_arrangements(framework, counts, rule)
     present = own | {element for element, count in counts.items() if count}
-    none, why = True, f"{framework.name} has no arrangement of {counts} within the rule"
-    for arrangement in found:
-        compensations = iterate_compensations(framework, arrangement, entry.ion)
-        try:
-            for compensation in itertools.islice(compensations, left):
-                none, left = False, left - 1
-                yield (
-                    compensation.id,
-                    present | ({entry.ion} if "+" in compensation.id else set()),
-                )
-        except SubstitutionError as error:  # no room there; another arrangement may have it
-            why = str(error)
-        if not left:
-            return
-    if none:
-        raise SubstitutionError(why)
+    found = _drawn_arrangements(framework, counts, entry)
+    refusals = [f"{framework.name} has no arrangement of {counts} within the rule"]
+    forms = _in_turn(framework, found, entry.ion, refusals)
+    first = next(forms, None)
+    if first is None:
+        raise SubstitutionError(refusals[-1])
+    for form in itertools.islice(itertools.chain([first], forms), entry.most):
+        yield form.id, present | ({entry.ion} if "+" in form.id else set())
+
+
+def _drawn_arrangements(
+    framework: Framework, counts: dict[str, int], entry: config.Heteroatoms
+) -> list[Arrangement]:
+    """Arrangements in the order they are wanted: all, or where they are too many a random draw."""
+    rule = LOWENSTEIN if entry.loewenstein else NO_RULE
+    rng = np.random.default_rng(int(digest(["arrangements", framework.name, counts]), 16))
+    if count_without_rule(framework, counts) > LISTED_ARRANGEMENTS:
+        return random_arrangements(framework, counts, entry.most, rng, rule)
+    found = list(iterate_arrangements(framework, counts, rule))
+    if len(found) > entry.most:
+        return [found[place] for place in rng.permutation(len(found))]
+    return found
+
+
+def _in_turn(
+    framework: Framework, found: Iterable[Arrangement], ion: str, refusals: list[str]
+) -> Iterator[Compensation]:
+    """The first form of each arrangement, then the second of each: none takes another's place.
+
+    Args:
+        refusals: gets why an arrangement has no form; others may have one.
+    """
+    waiting: Iterable[Iterator[Compensation]]
+    waiting = (iterate_compensations(framework, arrangement, ion) for arrangement in found)
+    while waiting:
+        going = []
+        for forms in waiting:
+            try:
+                form = next(forms)
+            except StopIteration:
+                continue
+            except SubstitutionError as error:
+                refusals.append(str(error))
+                continue
+            going.append(forms)
+            yield form
+        waiting = going
 
 
 def _check_guest_file(source: config.Source) -> None:

@@ -47,7 +47,8 @@ class Heteroatoms(Section):
     )
     most: PositiveInt = Field(
         20,
-        description="arrangements a framework, at most; of more, so many are drawn at random",
+        description="forms a framework, at most: of more arrangements some are drawn at random, "
+        "and each has one form of its ions before any has a second",
     )
 
     @model_validator(mode="after")

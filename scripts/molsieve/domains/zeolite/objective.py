@@ -223,6 +223,7 @@ def calibrate_level(
     )
     errors = np.abs(computed - enthalpies)[used]
     atoms = ok[ok["role"] == "atom"]
+    lacking = rows[rows["couple"].notna() & (rows["status"] != "ok")]
     calibration = {
         "quartz_energy_ev_per_t": zero,
         "atom_energies_ev": {
@@ -231,10 +232,9 @@ def calibrate_level(
         },
         "n": int(used.sum()),
         "level_id": level_id,
-        "failed": {
-            str(row.couple): str(row.error_kind)
-            for row in rows[rows["couple"].notna() & (rows["status"] != "ok")].itertuples()
-        },
+        "failed": dict(
+            zip(lacking["couple"], lacking["error_kind"].fillna("no label"), strict=True)
+        ),
     }
     if len(errors):
         calibration["enthalpy_mae_ev_per_t"] = float(errors.mean())
