@@ -190,7 +190,10 @@ def test_only_the_standard_library_is_imported() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_any_interleaving_of_attempts_leaves_the_same_files(tmp_path: Path, seed: int) -> None:
-    """Attempts start and are killed at random: one at a time computes, none after the first end."""
+    """Attempts start and are killed at random: one at a time computes, none after the first end.
+
+    A killed one may have kept its result and not yet written its end: the others take that over.
+    """
     chance = random.Random(seed)
     journal = tmp_path / "journal"
     script = Path(__file__).with_name("attempt_of_a_job.py")
@@ -206,17 +209,17 @@ def test_any_interleaving_of_attempts_leaves_the_same_files(tmp_path: Path, seed
         victim.kill()
     running.append(start())
     assert [process.wait(60) for process in running][2:] == [0, 0, 0]
+    killed = [str(process.pid) for process in running[:2]]
     computing = ""
     ended = False
     for line in journal.read_text().splitlines():
         word, pid = line.split()
         if word == "begin":
-            killed = [str(process.pid) for process in running[:2]]
             assert not ended and (not computing or computing in killed)
             computing = pid
         else:
             assert computing == pid
             computing, ended = "", True
-    assert ended
+    assert ended or computing in killed
     outputs = {path.name: path.read_text() for path in (tmp_path / "out").glob("[!.]*")}
     assert outputs == {"one": "all of one", "two": "all of two"}
