@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from molsieve import programs
+from molsieve.excitation_settings import Excitations, leave_out_what_cannot_act
 from molsieve.section import PositiveFloat, PositiveInt, Section, digest
 
 
@@ -90,6 +91,9 @@ class PyscfLevel(LevelSettings):
     )
     max_cycles: PositiveInt = Field(100, description="SCF cycles before the recovery ladder starts")
     device: Literal["cpu", "gpu"] = Field("cpu", description="gpu: gpu4pyscf, where installed")
+    excitations: Excitations | None = Field(
+        None, description="vertical excited states of closed-shell molecules; null: none"
+    )
 
 
 def _none_if_gamma(mesh: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
@@ -212,7 +216,7 @@ SEARCH_SETTINGS = (
 )
 """How long, and how, a level looks for its number: they decide whether there is one, not which."""
 
-ONLY_WHERE_GIVEN = ("min_cell_angstrom", "charged_cells", "k_points")
+ONLY_WHERE_GIVEN = ("min_cell_angstrom", "charged_cells", "k_points", "excitations")
 """Settings younger than the first levels: at their default they are as if they were not there."""
 
 PLACES = ("command", "pseudopotential_folder")
@@ -243,6 +247,8 @@ def resolved_level(level: Level) -> dict[str, Any]:
             del settings["dielectric_constant"]
         if not settings["density_fitting"]:
             del settings["auxiliary_basis"]
+        if settings["excitations"]:
+            leave_out_what_cannot_act(settings["excitations"], settings)
     if settings["engine"] == "cp2k":
         settings["functional"] = settings["functional"].upper()
     for key in ONLY_WHERE_GIVEN:

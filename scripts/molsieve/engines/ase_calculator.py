@@ -11,7 +11,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from molsieve.engines import open_engine
 from molsieve.engines.base import CalculationError, Label
-from molsieve.levels import Level
+from molsieve.levels import Level, PyscfLevel
 
 MAX_STEP_ANGSTROM = 0.2
 
@@ -60,7 +60,10 @@ def optimise(atoms: ase.Atoms, level: Level) -> tuple[ase.Atoms, Label]:
             failure of one of the calculations.
     """
     relaxed = atoms.copy()
-    calculator = LevelCalculator(level)
+    on_the_way = level
+    if isinstance(level, PyscfLevel) and level.excitations:
+        on_the_way = level.model_copy(update={"excitations": None})  # roots at the minimum only
+    calculator = LevelCalculator(on_the_way)
     relaxed.calc = calculator
     # ASE's criterion is the norm of an atom's force, never smaller than its largest component.
     optimiser = BFGS(relaxed, logfile=None, maxstep=MAX_STEP_ANGSTROM)
@@ -72,4 +75,6 @@ def optimise(atoms: ase.Atoms, level: Level) -> tuple[ase.Atoms, Label]:
             f"{level.max_optimiser_steps} steps (threshold {level.fmax_ev_per_angstrom})",
         )
     relaxed.calc = None
+    if on_the_way is not level:
+        return relaxed, open_engine(level).compute(relaxed)
     return relaxed, calculator.last_label

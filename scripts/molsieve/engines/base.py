@@ -20,6 +20,8 @@ ErrorKind = Literal[
     "worker_died",
     "timeout",
     "engine_error",
+    "roots_not_converged",
+    "unstable_ground_state",
 ]
 
 
@@ -40,6 +42,39 @@ class EngineUnavailable(Exception):
 
 
 @dataclass(frozen=True)
+class ExcitedStates:
+    """Vertical excitations of one geometry: s singlet roots, then t triplet roots, ascending.
+
+    ==================================  ==========  ==============================================
+    field                               shape       meaning
+    ==================================  ==========  ==============================================
+    singlet_energies_ev                 (s,)        above the ground state
+    triplet_energies_ev                 (t,)        above the ground state
+    oscillator_strengths                (s,)        from the ground state, length gauge
+    transition_dipoles_e_angstrom       (s, 3)      from the ground state; the sign is arbitrary
+    root_converged                      (s + t,)    all true: an unconverged root is a failure
+    orbital_overlaps                    (s + t,)    Λ, 0 charge transfer to 1 local (Peach et al.,
+                                                    J. Chem. Phys. 128, 044118 (2008), eq. 5)
+    hole_electron_distances_angstrom    (s + t,)    between the centroids of hole and electron
+    electron_spreads_angstrom           (s + t,)    electron's root-mean-square radius less the
+                                                    hole's; large: Rydberg (Bäppler et al., Phys.
+                                                    Rev. A 90, 052521 (2014), for both)
+    excitation_flags                    any         words of ``engines.excited_flags``
+    ==================================  ==========  ==============================================
+    """
+
+    singlet_energies_ev: np.ndarray
+    triplet_energies_ev: np.ndarray
+    oscillator_strengths: np.ndarray
+    transition_dipoles_e_angstrom: np.ndarray
+    root_converged: tuple[bool, ...]
+    orbital_overlaps: np.ndarray
+    hole_electron_distances_angstrom: np.ndarray
+    electron_spreads_angstrom: np.ndarray
+    excitation_flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Label:
     """The result of one calculation of N atoms.
 
@@ -57,6 +92,7 @@ class Label:
     spin_square                           ⟨S²⟩ of an unrestricted determinant
     recovery_step                         step of the recovery ladder that converged, 0: plain
     final_positions_angstrom    (N, 3)    where the geometry was optimised
+    excited_states                        where the level asks for them (pyscf)
     ==========================  ========  ==================================================
     """
 
@@ -70,6 +106,7 @@ class Label:
     spin_square: float | None = None
     recovery_step: int = 0
     final_positions_angstrom: np.ndarray | None = None
+    excited_states: ExcitedStates | None = None
 
 
 class Engine(Protocol):

@@ -134,6 +134,11 @@ def _density(ao: np.ndarray, dm: np.ndarray, family: str) -> tuple[np.ndarray, l
     return rho, products
 
 
+def density_rows(ao: np.ndarray, dm: np.ndarray, family: str) -> np.ndarray:
+    """Rows of the density (rows, points) of a density matrix on one of :func:`basis_blocks`."""
+    return _density(ao, dm, family)[0]
+
+
 def _potential_matrix(ao: np.ndarray, f: np.ndarray, family: str) -> np.ndarray:
     """Half of the potential matrix of one block: it is to be added to its transpose."""
     half = np.concatenate([0.5 * f[:1], f[1 : len(ao)]])

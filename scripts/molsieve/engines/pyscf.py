@@ -7,6 +7,7 @@ differ from the energy's own slope by some meV/Å, which vanishes with the grid.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from typing import Any
@@ -27,7 +28,9 @@ from molsieve.engines.base import (
     charge_and_multiplicity,
     frontier_orbitals,
 )
+from molsieve.engines.dense_exchange import DenseDF
 from molsieve.engines.dense_integration import DenseNumInt
+from molsieve.engines.excited import excited_states
 from molsieve.engines.pyscf_gradient import nuclear_gradient
 from molsieve.engines.scf_ladder import converge
 from molsieve.levels import PyscfLevel
@@ -61,7 +64,10 @@ class PyscfEngine:
         guess = self._density if system == self._system else None
         try:
             step = converge(mf, guess)
-            label = _label(mf, self.level, step)
+            states = excited_states(mf, self.level)
+            label = dataclasses.replace(_label(mf, self.level, step), excited_states=states)
+        except CalculationError:
+            raise
         except Exception as error:
             refuse_gpu_fault(error)
             if not isinstance(error, NUMERICAL_ERRORS):
@@ -130,6 +136,8 @@ def mean_field(mol: pyscf.gto.Mole, level: PyscfLevel) -> Any:
         mf.disp = level.dispersion
     if level.density_fitting:
         mf = mf.density_fit(auxbasis=level.auxiliary_basis)
+        if level.device == "cpu":
+            mf.with_df = DenseDF(mol, mf.with_df.auxbasis)
     if level.solvent == "SMD":
         mf = mf.SMD()
         mf.with_solvent.solvent = level.solvent_name

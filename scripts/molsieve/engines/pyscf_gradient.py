@@ -1,8 +1,8 @@
 """Nuclear gradients of a converged PySCF mean field.
 
 PySCF assembles them; the two dear parts are computed here: exchange and correlation by dense grid
-blocks, and the density-fitted Coulomb term of pure functionals without the derivatives on the
-auxiliary functions, which follow from translational invariance.
+blocks, and the density-fitted Coulomb and exchange terms without the derivatives on the auxiliary
+functions, which follow from translational invariance.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pyscf.df.grad.rhf import _int3c_wrapper as three_center_integrals
 from pyscf.dft.numint import NumInt
 from pyscf.gto import Mole
 
+from molsieve.engines.dense_exchange import coulomb_exchange_gradient
 from molsieve.engines.dense_integration import DenseNumInt, exchange_correlation_gradient
 
 BLOCK_BYTES = 5e7
@@ -37,23 +38,31 @@ def nuclear_gradient(mf: Any) -> np.ndarray:
         gradient = mf.nuc_grad_method().kernel()
         return np.asarray(gradient.get() if hasattr(gradient, "get") else gradient)
     quadrature, mf._numint = mf._numint, NoQuadrature()
-    own_coulomb = bool(getattr(mf, "with_df", None)) and not quadrature.libxc.is_hybrid_xc(mf.xc)
+    fitted = bool(getattr(mf, "with_df", None))
+    hybrid = quadrature.libxc.is_hybrid_xc(mf.xc)
     try:
         method = mf.nuc_grad_method()
-        if own_coulomb:
-            method.get_j = _no_coulomb
+        if fitted:
+            method.get_j = method.get_k = _nothing
+            method.get_jk = _nothing_twice
         gradient = np.asarray(method.kernel())
     finally:
         mf._numint = quadrature
-    if own_coulomb:
-        gradient = gradient + coulomb_gradient(mf)
+    if fitted:
+        gradient = gradient + (coulomb_exchange_gradient(mf) if hybrid else coulomb_gradient(mf))
     return gradient + exchange_correlation_gradient(mf)
 
 
-def _no_coulomb(mol: Mole, dm: np.ndarray, hermi: int = 0) -> np.ndarray:
-    """PySCF's Coulomb term of a gradient, empty: (..., 3, nao, nao) and its auxiliary part."""
+def _nothing(mol: Mole, dm: np.ndarray, hermi: int = 0, omega: float | None = None) -> np.ndarray:
+    """PySCF's Coulomb or exchange term of a gradient, empty, and its auxiliary part."""
     zero = np.zeros((*dm.shape[:-2], 3, *dm.shape[-2:]))
     return lib.tag_array(zero, aux=np.zeros((1, 1, mol.natm, 3)))
+
+
+def _nothing_twice(
+    mol: Mole, dm: np.ndarray, hermi: int = 0, omega: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    return _nothing(mol, dm), _nothing(mol, dm)
 
 
 def coulomb_gradient(mf: Any) -> np.ndarray:

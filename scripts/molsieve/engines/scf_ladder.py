@@ -21,6 +21,7 @@ import numpy as np
 from pyscf import lib
 
 from molsieve.engines.base import CalculationError
+from molsieve.engines.dense_exchange import DenseDF
 from molsieve.engines.dense_integration import DenseNumInt
 
 DAMPING = 0.5
@@ -75,9 +76,9 @@ def _state(mf: Any) -> dict[str, Any]:
 def _coarse_density(mf: Any, guess: np.ndarray | None) -> np.ndarray | None:
     """A density from a coarse grid, where a cycle costs a fifth; ``guess`` if nothing came of it.
 
-    For pure functionals the coarse grid's potential is then corrected by its difference to the
-    fine one at the last density (Brandt's defect correction) and iterated again: the fine grid is
-    asked a few times instead of every cycle.
+    Unless exact exchange costs as much, the coarse grid's potential is then corrected by its
+    difference to the fine one at the last density (Brandt's defect correction) and iterated again:
+    the fine grid is asked a few times instead of every cycle.
     """
     if (
         mf.grids.level <= COARSE_GRID_LEVEL
@@ -92,7 +93,7 @@ def _coarse_density(mf: Any, guess: np.ndarray | None) -> np.ndarray | None:
         density = _loose_density(mf, guess, LOOSE_GRADIENT)
         if density is None:
             return guess
-        if mf._numint.libxc.is_hybrid_xc(mf.xc):
+        if mf._numint.libxc.is_hybrid_xc(mf.xc) and not _cheap_exchange(mf):
             return density  # a cycle's cost is exchange there, which no grid makes cheaper
         for threshold in (1e-3, 0.3 * np.sqrt(mf.conv_tol)):
             correction = _potential(mf, fine, density) - _potential(mf, coarse, density)
@@ -102,6 +103,10 @@ def _coarse_density(mf: Any, guess: np.ndarray | None) -> np.ndarray | None:
         return density
     finally:
         mf.grids = fine
+
+
+def _cheap_exchange(mf: Any) -> bool:
+    return isinstance(getattr(mf, "with_df", None), DenseDF)
 
 
 def _potential(mf: Any, grids: Any, density: np.ndarray) -> np.ndarray:
