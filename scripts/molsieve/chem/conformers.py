@@ -86,7 +86,18 @@ def embed_conformers(molecule: Chem.Mol, count: int, seed: int) -> Conformers:
             numbers = list(rdDistGeom.EmbedMultipleConfs(molecule, count, parameters))
         if not numbers:
             raise EmbeddingError("ETKDG found no conformer, from random coordinates neither")
+    return minimised(molecule)
+
+
+def minimised(molecule: Chem.Mol) -> Conformers:
+    """Every conformer of a molecule (hydrogens explicit) moved to its force-field minimum.
+
+    Raises:
+        EmbeddingError: neither force field has parameters.
+    """
+    with rdBase.BlockLogs():
         force_field, results = _minimise(molecule)
+    numbers = [conformer.GetId() for conformer in molecule.GetConformers()]
     # Rounded, so that mirror images tie and the number decides, on every machine alike.
     energies = [round(energy * EV_PER_KCAL_PER_MOL, 5) for _, energy in results]
     ranks = sorted(range(len(numbers)), key=lambda i: (energies[i], i))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rdkit import Chem, rdBase
@@ -20,6 +20,7 @@ _PLAIN_CARBON = re.compile(r"[Cc](?:\d|%\d\d)*$")
 _MARKER = 85  # astatine stands for "attachment point" while symmetry is sought; 0 matches any atom
 _FIRST_RING_LABEL = 50  # scaffolds keep 1…49, substituents take %50 and up
 _MAX_SYMMETRIES = 100_000
+_TURNED = str.maketrans({"/": "\\", "\\": "/"})
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def products(
             for chosen in itertools.product(range(len(substituents)), repeat=count):
                 if all(chosen <= tuple(chosen[i] for i in swap) for swap in stabiliser):
                     texts = dict(zip(sites, (substituents[i] for i in chosen), strict=True))
-                    yield _assemble(template, texts)
+                    yield assembled(template, texts)
 
 
 def count_products(template: ScaffoldTemplate, substituents: int, max_substitutions: int) -> int:
@@ -143,16 +144,30 @@ def _cut(text: str, symmetries: tuple[tuple[int, ...], ...]) -> ScaffoldTemplate
     return ScaffoldTemplate(tuple(segments), tuple(branched), tuple(hydrogens), symmetries)
 
 
-def _assemble(template: ScaffoldTemplate, texts: dict[int, str]) -> str:
+def assembled(template: ScaffoldTemplate, texts: Mapping[int, str]) -> str:
+    """SMILES of the scaffold with ``texts`` at their sites, hydrogen at all others."""
     parts = [template.segments[0]]
     for site, segment in enumerate(template.segments[1:]):
         text = texts.get(site)
         if text is None:
             parts.append(template.hydrogens[site])
         else:
+            text = _one_direction(parts[-1], text)
             parts.append(f"({text})" if template.branched[site] else text)
         parts.append(segment)
     return "".join(parts)
+
+
+def _one_direction(before: str, text: str) -> str:
+    """``text``, its first bond without a direction where ``before`` ends with the bond's.
+
+    A bond between two stereo double bonds has a direction from each. Where they differ all of the
+    text's are turned: what is cis or trans inside it stays so.
+    """
+    if not (before.endswith(("/", "\\")) and text.startswith(("/", "\\"))):
+        return text
+    turned = text if before[-1] == text[0] else text.translate(_TURNED)
+    return turned[1:]
 
 
 def _stabiliser(
