@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from molsieve.acquisition.assessment_metrics import round_metrics
+from molsieve.acquisition.front_assessment import front_figures, goal_errors
 from molsieve.acquisition.membership import expected_unlabelled_in_top
 from molsieve.acquisition.objectives import domain_name, domain_objective
 from molsieve.acquisition.pool import History, build_pool
-from molsieve.objective import labels_minima, shared_roles
+from molsieve.objective import has_several, labels_minima, objectives, shared_roles
 from molsieve.potential.calibration import binomial_interval, group_bootstrap, mean_absolute
 from molsieve.section import Section
 from molsieve.tables import write_json, write_table
 
 LARGEST_K = 100
-TABULATED_K = (1, 5, 10, 20, 50, 100)
-"""Which of the expected-missed figures go into the metrics table; the JSON holds all."""
 
 
 def assess_round(
@@ -51,48 +51,108 @@ def assess_round(
         selections: ``selection`` rows of rounds 0 to this one.
         labels: a row (structure_id, status, error_kind) for each selected structure that has ended,
             from the label store or the receipts.
-        labelled_values: (candidate_id, value) at the label level.
+        labelled_values: (candidate_id, value) at the label level; with several objectives a column
+            each in place of value.
         evaluation: the committee's own ``metrics`` of this round, carried over into the table.
         calibration: the committee's calibration; ``scale`` and ``calibrated`` are carried over.
     """
     domain = domain_name(objective)
     pool = build_pool(candidates, species, structures, shared_roles(domain))
     history = History.of(selections, labels_minima(domain))
-    values = labelled_values.set_index("candidate_id")["value"]
+    labelled_ids = labelled_values["candidate_id"]
     ok = predictions.loc[(predictions["status"] == "ok") & predictions["mean"].notna()]
     open_ids = pool.candidate_ids[history.may_train(pool) | history.may_be_held_out(pool)]
-    open_ids = open_ids[~pd.Index(open_ids, dtype=object).isin(values.index)]
+    open_ids = open_ids[~pd.Index(open_ids, dtype=object).isin(labelled_ids)]
     n_accepted = int((candidates["status"] == "accepted").sum())
     chosen = pd.Index(history.candidates)
+    outside = ok.loc[~ok["in_domain"].astype(bool), "candidate_id"]
+    told = _of_objectives if has_several(domain) else _of_one_objective
     figures: dict[str, Any] = {
         "round": round_number,
-        "objective": domain_objective(objective).NAME,
-        "unit": domain_objective(objective).UNIT,
         "n_candidates": n_accepted,
         "n_structure_failed": n_accepted - len(pool),
-        "n_labelled_candidates": len(values),
-        "n_label_failed_candidates": int((~chosen.isin(values.index)).sum()),
+        "n_labelled_candidates": len(labelled_values),
+        "n_label_failed_candidates": int((~chosen.isin(labelled_ids)).sum()),
         "n_unlabelled": len(open_ids),
         "n_selectable": int(pd.Index(open_ids, dtype=object).isin(ok["candidate_id"]).sum()),
-        "n_prediction_failed": len(predictions) - len(ok),
-        "n_out_of_domain": int((~ok["in_domain"].astype(bool)).sum()),
-        "mean_std": _number(ok["std"].astype(float).mean()),
-        "scale": None if calibration is None else calibration.get("scale"),
+        "n_prediction_failed": predictions["candidate_id"].nunique() - ok["candidate_id"].nunique(),
+        "n_out_of_domain": outside.nunique(),
         "calibrated": calibration is not None and bool(calibration.get("calibrated")),
         **_label_counts(selections, labels, round_number),
-        **_best(values, objective),
-        "expected_missed": expected_missed(
-            np.sort(open_ids),
+        **told(
+            open_ids,
             ok,
-            values.sort_index(),
+            labelled_values,
+            candidates,
+            selections,
             objective,
+            calibration or {},
+            seed,
             np.random.default_rng([seed, round_number]),
         ),
-        **random_test_figures(ok, values, selections, seed),
     }
-    write_table(_metrics(figures, evaluation), "metrics", metrics_out, campaign)
+    write_table(round_metrics(figures, evaluation), "metrics", metrics_out, campaign)
     write_json(figures, figures_out)
     return figures
+
+
+def _of_one_objective(
+    open_ids: np.ndarray,
+    predictions: pd.DataFrame,
+    labelled_values: pd.DataFrame,
+    candidates: pd.DataFrame,
+    selections: pd.DataFrame,
+    objective: Section,
+    calibration: Mapping[str, Any],
+    seed: int,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """The figures of a domain with one objective: what is missed of the top k, errors, the best."""
+    values = labelled_values.set_index("candidate_id")["value"]
+    return {
+        "objective": domain_objective(objective).NAME,
+        "unit": domain_objective(objective).UNIT,
+        "mean_std": _number(predictions["std"].astype(float).mean()),
+        "scale": calibration.get("scale"),
+        **_best(values, objective),
+        "expected_missed": expected_missed(
+            np.sort(open_ids), predictions, values.sort_index(), objective, rng
+        ),
+        **random_test_figures(predictions, values, selections, seed),
+    }
+
+
+def _of_objectives(
+    open_ids: np.ndarray,
+    predictions: pd.DataFrame,
+    labelled_values: pd.DataFrame,
+    candidates: pd.DataFrame,
+    selections: pd.DataFrame,
+    objective: Section,
+    calibration: Mapping[str, Any],
+    seed: int,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """The figures of a domain with several: the front's, and each objective's own by its name."""
+    calibrations = calibration.get("objectives", {})
+    named: dict[str, Any] = {}
+    units = {o.name: o.unit for o in objectives(domain_name(objective))}
+    for name in units:
+        rows = predictions.loc[predictions["objective"] == name]
+        values = labelled_values.set_index("candidate_id")[name].dropna()
+        own = random_test_figures(rows, values, selections, seed)
+        own["mean_std"] = _number(rows["std"].astype(float).mean())
+        own["scale"] = calibrations.get(name, {}).get("scale")
+        named |= {f"{name}_{figure}": value for figure, value in own.items()}
+    test = selections.loc[selections["split"] == "test", ["candidate_id", "group"]]
+    return {
+        "objective": "hypervolume",
+        "unit": "1",
+        "objectives": units,
+        **named,
+        **front_figures(open_ids, predictions, labelled_values, candidates, objective, rng),
+        **goal_errors(predictions, labelled_values, test, candidates, objective, seed),
+    }
 
 
 def expected_missed(
@@ -196,36 +256,6 @@ def _best(values: pd.Series, objective: Section) -> dict[str, Any]:
     ranked = domain_objective(objective).utility(values.to_numpy(float), objective)
     place = int(np.argmax(ranked))
     return {"best_candidate_id": values.index[place], "best_value": float(values.iloc[place])}
-
-
-def _metrics(figures: Mapping[str, Any], evaluation: pd.DataFrame | None) -> pd.DataFrame:
-    """The figures as ``metrics`` rows, below those of the committee's evaluation."""
-    unit, number = figures["unit"], figures["round"]
-    rows = [
-        ("test", f"random_test_{name}", unit, figures["random_test_n"],
-         figures[f"random_test_{name}"], figures.get(f"random_test_{name}_interval"))
-        for name in ("mae", "rmse")
-    ]  # fmt: skip
-    rows += [
-        ("test", f"random_test_coverage_{level}", "1", figures[f"coverage_{level}_n"],
-         figures[f"coverage_{level}"], figures[f"coverage_{level}_interval"])
-        for level in (68, 95)
-    ]  # fmt: skip
-    rows += [
-        ("unlabelled", f"expected_missed_top_{k}", "1", figures["n_unlabelled"],
-         figures["expected_missed"][k - 1], None)
-        for k in TABULATED_K
-    ]  # fmt: skip
-    rows += [
-        ("all", name, "1", figures["n_candidates"], float(value), None)
-        for name, value in figures.items()
-        if isinstance(value, int) and (name.startswith(("n_", "labels_")))
-    ]
-    rows.append(("labelled", "best_value", unit, figures["n_labelled_candidates"],
-                 figures["best_value"], None))  # fmt: skip
-    own = pd.DataFrame(rows, columns=["split", "name", "unit", "n", "value", "interval"])
-    own = own.assign(round=number).astype({"value": float})
-    return own if evaluation is None or evaluation.empty else pd.concat([evaluation, own])
 
 
 def _number(value: float) -> float | None:

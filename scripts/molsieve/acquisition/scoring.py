@@ -9,7 +9,10 @@ import pandas as pd
 
 from molsieve.acquisition.diversity import pick_max_min
 from molsieve.acquisition.functions import FUNCTIONS
+from molsieve.acquisition.goals import believed, goal_values, utilities, utility_slope
 from molsieve.acquisition.objectives import domain_objective
+from molsieve.acquisition.pareto import balance
+from molsieve.acquisition.several import SEVERAL_FUNCTIONS
 from molsieve.campaign import Acquisition
 from molsieve.section import Section
 
@@ -49,6 +52,38 @@ def score_candidates(
     best = float(np.nanmax(known)) if len(known) else 0.0
     function = FUNCTIONS[settings.function]
     return Scored(function(mean, std, members, best, settings, rng), mean)
+
+
+def score_several(
+    predictions: pd.DataFrame,
+    candidate_ids: np.ndarray,
+    candidates: pd.DataFrame,
+    labelled_values: pd.DataFrame,
+    objective: Section,
+    settings: Acquisition,
+    depth: int,
+    rng: np.random.Generator,
+) -> Scored:
+    """The acquisition function of a campaign with goals, on E candidates; of one goal too.
+
+    Args:
+        predictions: ok rows, one a candidate and objective.
+        labelled_values: candidate_id and a column each objective.
+        depth: so many candidates are chosen one in view of the other.
+    """
+    belief = believed(predictions, candidate_ids, candidates, objective)
+    values = goal_values(labelled_values, candidates, objective)
+    known = utilities(values.to_numpy(float), belief.goals)
+    means = balance(belief.mean_utilities)
+    if len(belief.goals) > 1:
+        function = SEVERAL_FUNCTIONS[settings.function]
+        return Scored(function(belief, known, depth, rng), np.nan_to_num(means, nan=-np.inf))
+    mean, members = belief.mean_utilities[:, 0], belief.member_utilities[:, :, 0]
+    best = known[:, 0] if len(known) else mean
+    highest = float(np.nanmax(best)) if len(best) else 0.0
+    std = belief.std[:, 0] * utility_slope(next(iter(belief.goals.values())))
+    one = FUNCTIONS[settings.function]
+    return Scored(one(mean, std, members, highest, settings, rng), mean)
 
 
 def pick_batch(

@@ -10,9 +10,10 @@ import pandas as pd
 
 from molsieve.acquisition import budget
 from molsieve.acquisition.diversity import pick_max_min
+from molsieve.acquisition.goals import goals_of
 from molsieve.acquisition.objectives import domain_name
 from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool
-from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
+from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates, score_several
 from molsieve.campaign import Acquisition
 from molsieve.chem.identities import atoms_from_row, structure_row
 from molsieve.labelling.collect import SHARED
@@ -78,6 +79,7 @@ def select_batch(
         geometries: ``geometries`` rows, the sources in turn by their weights; ``source`` becomes
             the reason.
         labelled_values: (candidate_id, value) so far; the best of them is the one to improve on.
+            With several objectives a column each in place of value: their front is.
         level: that will label them; ``predicted_cost_s`` is the cost model's default for it, which
             does not depend on what has been labelled since. None: left empty.
 
@@ -110,7 +112,9 @@ def select_batch(
         reason, scored = "seed", None
     else:
         reason = "acquired"
-        scored = _scores(pool, eligible, predictions, labelled_values, objective, this)
+        scored = _scores(
+            pool, eligible, candidates, predictions, labelled_values, objective, left, this
+        )
     picks, scores = _picks(pool, eligible, left, history, scored, this)
     acquired = _candidate_rows(pool, picks, reason, scores, this)
 
@@ -176,17 +180,26 @@ def _distorted(
 def _scores(
     pool: Pool,
     eligible: np.ndarray,
+    candidates: pd.DataFrame,
     predictions: pd.DataFrame,
     labelled_values: pd.DataFrame | None,
     objective: Section,
+    labels: int,
     this: RoundSettings,
 ) -> Scored:
-    """Acquisition scores of the eligible candidates."""
+    """Acquisition scores of the eligible candidates, of which ``labels`` will be chosen."""
+    rng, ids = this.rng(FUNCTION_STREAM), pool.candidate_ids[eligible]
+    if goals_of(objective):
+        ok = predictions.loc[(predictions["status"] == "ok") & predictions["mean"].notna()]
+        costs = np.sort(pool.costs(this.acquisition)[eligible])
+        depth = this.acquisition.diversity.pool_factor * budget.affordable(costs, labels)
+        known = pd.DataFrame() if labelled_values is None else labelled_values
+        return score_several(
+            ok, ids, candidates, known, objective, this.acquisition, int(np.ceil(depth)), rng
+        )
     rows = predictions.drop_duplicates("candidate_id").set_index("candidate_id")
     values = np.empty(0) if labelled_values is None else labelled_values["value"].to_numpy(float)
-    rng = this.rng(FUNCTION_STREAM)
-    rows = rows.loc[pool.candidate_ids[eligible]]
-    return score_candidates(rows, values, objective, this.acquisition, rng)
+    return score_candidates(rows.loc[ids], values, objective, this.acquisition, rng)
 
 
 def _picks(

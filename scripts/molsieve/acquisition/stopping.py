@@ -24,13 +24,15 @@ def verdict(figures: Sequence[Mapping[str, Any]], stop: Stop, batch_labels: int)
     """Judge the figures of rounds 0..r, as ``assess_round`` wrote them, in order. Pure.
 
     The loop ends when nothing is left to label; when the expected number of missed candidates has
-    been low for ``consecutive_rounds`` rounds and the random-test error has levelled; at the limit
-    of rounds; or when the next round's ``batch_labels`` would exceed ``max_labels``.
+    been low for ``consecutive_rounds`` rounds (with several goals: of the front, or the hypervolume
+    that they would add) and the random-test error has levelled; at the limit of rounds; or when the
+    next round's ``batch_labels`` would exceed ``max_labels``.
     """
     if not figures:
         return Verdict(False, "no round has been assessed yet")
     last = figures[-1]
-    few_missed, missed = _few_missed(figures, stop)
+    several = "missed_hypervolume" in last
+    few_missed, missed = (_little_missed if several else _few_missed)(figures, stop)
     levelled, error = _levelled(figures, stop)
     if last["n_selectable"] == 0:
         return Verdict(
@@ -79,6 +81,32 @@ def _few_missed(figures: Sequence[Mapping[str, Any]], stop: Stop) -> tuple[bool,
     )
 
 
+def _little_missed(figures: Sequence[Mapping[str, Any]], stop: Stop) -> tuple[bool, str]:
+    """With several goals: has what is expected to be missed of the front been little for long?
+
+    Little is: hardly a candidate without a label, or candidates that add hardly any hypervolume (of
+    a large set some newcomer is always expected on a front of many).
+    """
+    low = 0
+    for told in reversed(figures[-stop.consecutive_rounds :]):
+        few = told["expected_front_missed"] <= stop.expected_missed
+        little = told["missed_hypervolume"] <= stop.missed_hypervolume
+        if not told.get("calibrated", False) or not (few or little):
+            break
+        low += 1
+    now = figures[-1]
+    if not now.get("calibrated", False):
+        return False, (
+            "what is missed of the front is unknown (the spread of an objective is not calibrated)"
+        )
+    return low >= stop.consecutive_rounds, (
+        f"{now['expected_front_missed']:.2f} unlabelled candidates are expected on the front of "
+        f"{now['expected_front_size']:.1f} (bound {stop.expected_missed:g}), with "
+        f"{now['missed_hypervolume']:.1%} of its hypervolume (bound {stop.missed_hypervolume:.1%}; "
+        f"either is enough), low for {low} of {stop.consecutive_rounds} rounds"
+    )
+
+
 def _levelled(figures: Sequence[Mapping[str, Any]], stop: Stop) -> tuple[bool, str]:
     """Has the random-test error levelled between the last two rounds?
 
@@ -104,8 +132,11 @@ def _levelled(figures: Sequence[Mapping[str, Any]], stop: Stop) -> tuple[bool, s
 def expected_missed(figures: Mapping[str, Any], top_k: int) -> float | None:
     """Expected number of unlabelled candidates in the top ``top_k``, as the verdict reads it.
 
-    None where fewer candidates are labelled, or the spread is not calibrated.
+    With several objectives: on the front. None where fewer candidates are labelled, or the spread
+    is not calibrated.
     """
+    if "expected_front_missed" in figures:
+        return float(figures["expected_front_missed"]) if figures.get("calibrated") else None
     values = figures.get("expected_missed") or []
     known = figures.get("calibrated", False) and top_k <= len(values)
     return values[top_k - 1] if known else None

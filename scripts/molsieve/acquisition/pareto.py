@@ -1,0 +1,113 @@
+"""Who dominates whom: Pareto fronts of candidates, and one order of all of them.
+
+A candidate dominates another one if it is at least as good by every goal and better by one. All
+utilities are maximised.
+"""
+
+from __future__ import annotations
+
+import moocore
+import numpy as np
+
+from molsieve.acquisition.hypervolume import hypervolume_contributions
+
+AUGMENTATION = 0.05
+"""rho of the augmented Chebyshev function, as Knowles (2006) has it."""
+
+
+def chebyshev(utilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """One scalar of several utilities (…, D): that of the goal which is met worst, mostly.
+
+    min_d w_d u_d + rho sum_d w_d u_d, the augmented Chebyshev function of Knowles, IEEE Trans.
+    Evol. Comput. 10, 50 (2006), eq. 2, for maximisation from the reference point 0; every point of
+    a Pareto front is best by some weights, also where the front is concave, which no weighted sum
+    can promise.
+
+    Args:
+        weights: (D,), summing to one; equal ones by default.
+
+    Returns:
+        (…,) in units of a utility times a weight.
+    """
+    utilities = np.asarray(utilities, float)
+    size = utilities.shape[-1]
+    weights = np.full(size, 1.0 / size) if weights is None else weights
+    weighted = utilities * weights
+    return weighted.min(axis=-1) + AUGMENTATION * weighted.sum(axis=-1)
+
+
+def balance(utilities: np.ndarray) -> np.ndarray:
+    """(…,) :func:`chebyshev` of equal weights, scaled to 1 where every utility is 1."""
+    size = np.shape(utilities)[-1]
+    return chebyshev(utilities) / (1.0 / size + AUGMENTATION)
+
+
+def on_front(utilities: np.ndarray) -> np.ndarray:
+    """(C,) whether each of ``utilities`` (C, D) is dominated by none; one with NaN never is."""
+    known = ~np.isnan(utilities).any(axis=1)
+    front = np.zeros(len(utilities), dtype=bool)
+    if known.any():
+        best = moocore.is_nondominated(utilities[known], maximise=True, keep_weakly=True)
+        front[known] = best
+    return front
+
+
+def front_contributions(utilities: np.ndarray, fronts: np.ndarray) -> np.ndarray:
+    """(C,) hypervolume that each front (C,) would lose without each of its own candidates.
+
+    Inside of its front only: what a candidate of front 3 adds to front 1 is nothing.
+    """
+    lost = np.zeros(len(utilities))
+    for front in np.unique(fronts):
+        mine = fronts == front
+        lost[mine] = hypervolume_contributions(utilities[mine])
+    return lost
+
+
+def pareto_fronts(objectives: np.ndarray) -> np.ndarray:
+    """The Pareto front of each point, all objectives maximised: 1 is dominated by none.
+
+    Front n holds what only points of fronts before n dominate. Efficient non-dominated sorting with
+    binary search over the fronts (Zhang et al., IEEE Trans. Evol. Comput. 19, 201 (2015)).
+
+    Args:
+        objectives: (C, D); NaN counts as worst of all.
+
+    Returns:
+        (C,) integers from 1; equal points share a front.
+    """
+    objectives = np.where(np.isnan(objectives), -np.inf, np.asarray(objectives, float))
+    points, member = np.unique(objectives, axis=0, return_inverse=True)
+    fronts: list[_Front] = []
+    number = np.zeros(len(points), dtype=int)
+    for index in range(len(points) - 1, -1, -1):
+        low, high = 0, len(fronts)
+        while low < high:
+            middle = (low + high) // 2
+            if fronts[middle].dominates(points[index]):
+                low = middle + 1
+            else:
+                high = middle
+        if low == len(fronts):
+            fronts.append(_Front(points.shape[1]))
+        fronts[low].add(points[index])
+        number[index] = low + 1
+    return number[member.ravel()]
+
+
+class _Front:
+    """The points of a front, in an array that doubles when it is full."""
+
+    def __init__(self, dimensions: int):
+        self.points = np.empty((4, dimensions))
+        self.count = 0
+
+    def dominates(self, point: np.ndarray) -> bool:
+        """Is a point, none before it in lexicographic order, dominated by one of the front?"""
+        return bool((self.points[: self.count] >= point).all(axis=1).any())
+
+    def add(self, point: np.ndarray) -> None:
+        if self.count == len(self.points):
+            self.points = np.concatenate([self.points, np.empty_like(self.points)])
+        self.points[self.count] = point
+        self.count += 1

@@ -1,0 +1,55 @@
+"""Fronts, and scalars of several utilities."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from molsieve.acquisition.hypervolume import hypervolume
+from molsieve.acquisition.pareto import (
+    balance,
+    chebyshev,
+    front_contributions,
+    on_front,
+    pareto_fronts,
+)
+
+POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 4)),
+                elements=st.integers(0, 4).map(float))  # fmt: skip
+
+
+def test_scalars_by_hand():
+    utilities = np.array([[1.0, 1.0], [0.0, 2.0], [np.nan, 1.0]])
+    assert chebyshev(utilities[0], np.array([0.25, 0.75])) == pytest.approx(0.25 + 0.05)
+    assert balance(utilities)[:2].tolist() == pytest.approx([1.0, 0.05 / 0.55])
+    assert np.isnan(balance(utilities)[2])
+
+
+@settings(max_examples=60, deadline=None)
+@given(POINTS)
+def test_the_front_is_what_nothing_dominates(points):
+    better = (points[:, None] >= points).all(axis=2) & (points[:, None] > points).any(axis=2)
+    assert on_front(points).tolist() == (~better.any(axis=0)).tolist()
+    assert on_front(points).tolist() == (pareto_fronts(points) == 1).tolist()
+
+
+def test_who_has_an_unknown_utility_is_on_no_front():
+    assert on_front(np.array([[np.nan, 9.0], [1.0, 1.0]])).tolist() == [False, True]
+    assert on_front(np.empty((0, 2))).tolist() == []
+
+
+def test_every_point_of_a_concave_front_is_best_by_some_weights():
+    front = np.array([[1.0, 0.1], [0.4, 0.4], [0.1, 1.0]])
+    weights = np.stack([np.linspace(0.01, 0.99, 99), np.linspace(0.99, 0.01, 99)], axis=1)
+    assert {int(np.argmax(chebyshev(front, w))) for w in weights} == {0, 1, 2}
+    assert {int(np.argmax(front @ w)) for w in weights} == {0, 2}
+
+
+def test_contributions_are_inside_of_each_front():
+    points = np.array([[1.0, 3.0], [3.0, 1.0], [1.0, 1.0], [0.5, 2.0]])
+    fronts = pareto_fronts(points)
+    told = front_contributions(points, fronts)
+    assert fronts.tolist() == [1, 1, 2, 2]
+    assert told.tolist() == [2.0, 2.0, 0.5, 0.5]
+    assert told[:2].sum() < hypervolume(points)
