@@ -287,10 +287,13 @@ def label_columns(label: Label) -> dict[str, Any]:
     ):
         value = getattr(label, name)
         columns[name] = None if value is None else np.asarray(value, float).ravel().tolist()
+    states = {} if label.excited_states is None else dict(vars(label.excited_states))
+    flags = {"excitation_flags": list(states.pop("excitation_flags"))} if states else {}
+    columns |= {name: np.asarray(value).ravel().tolist() for name, value in states.items()}
     for name, value in columns.items():
         if value is not None and not np.isfinite(value).all():
             raise CalculationError("engine_error", f"{name} is not a finite number")
-    return columns
+    return columns | flags
 
 
 def _die_with(controller_pid: int) -> None:

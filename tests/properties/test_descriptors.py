@@ -1,0 +1,87 @@
+import ase
+import ase.build
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from molsieve.potential.graphs import AtomsBatch
+from molsieve.properties.descriptors import DESCRIPTORS, lowest_singlet, orbital_descriptors
+from molsieve.section import CampaignError
+
+
+def told(*molecules: ase.Atoms) -> np.ndarray:
+    return orbital_descriptors(AtomsBatch.from_atoms(list(molecules))).numpy()
+
+
+def test_orbital_energies_are_those_of_tblite():
+    from tblite.interface import Calculator
+
+    molecule = ase.build.molecule("H2CO")
+    calculator = Calculator("GFN2-xTB", molecule.numbers, molecule.positions / ase.units.Bohr)
+    calculator.set("verbosity", 0)
+    energies = calculator.singlepoint().get("orbital-energies") * ase.units.Hartree
+    homo, lumo, gap, root, _ = told(molecule)[0]
+    assert homo == pytest.approx(energies[5])
+    assert lumo == pytest.approx(energies[6])
+    assert gap == pytest.approx(lumo - homo)
+    assert root >= gap - 0.5
+
+
+def test_the_excitation_of_formaldehyde_is_dark_that_of_thiophene_is_not():
+    formaldehyde, thiophene = told(ase.build.molecule("H2CO"), ase.build.molecule("C4H4S"))
+    strength = DESCRIPTORS.index("sqrt_strength")
+    assert formaldehyde[strength] < 0.02
+    assert thiophene[strength] > 0.05
+
+
+def test_place_orientation_and_order_do_not_matter():
+    molecule = ase.build.molecule("CH3CONH2")
+    moved = molecule.copy()
+    moved.positions = moved.positions @ Rotation.random(random_state=1).as_matrix() + [3, -20, 7]
+    shuffled = moved[np.random.default_rng(0).permutation(len(moved))]
+    first, second = told(molecule, shuffled)
+    np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_a_far_copy_changes_nothing():
+    molecule = ase.build.molecule("H2CO")
+    copy = molecule.copy()
+    copy.positions += [200.0, 0, 0]
+    alone, pair = told(molecule, molecule + copy)
+    np.testing.assert_allclose(pair[:4], alone[:4], atol=5e-3)
+
+
+def test_conjugation_lowers_it():
+    ethene, butadiene = told(ase.build.molecule("C2H4"), ase.build.molecule("butadiene"))
+    assert (butadiene[2:4] < ethene[2:4] - 0.5).all()
+
+
+def test_two_orbitals_by_hand():
+    """One excitation between orbitals on two atoms: Δ + 2 K with q = (1/2, -1/2)."""
+    c = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
+    positions = np.array([[0.0, 0, 0], [2.0, 0, 0]])
+    root, strength = lowest_singlet(
+        np.array([-0.5, 0.1]), c, np.array([0, 1]), 1, np.array([1, 1]), positions
+    )
+    hubbard = 2 * 0.47259288
+    exchange = 0.5 * (hubbard - 1 / np.sqrt(4.0 + hubbard**-2))
+    assert root == pytest.approx(0.6 + 2 * exchange)
+    assert strength == pytest.approx(2 / 3 * root * 2 * (0.5 * 2.0) ** 2)
+
+
+def test_heavy_elements_are_refused_in_words():
+    with pytest.raises(CampaignError, match=r"orbitals, but Br has no hardness; allowed: H to Cl"):
+        told(ase.build.molecule("CH3Cl"), ase.Atoms("HBr", [[0, 0, 0], [0, 0, 1.4]]))
+
+
+def test_a_broken_geometry_has_none():
+    molecule = ase.build.molecule("H2CO")
+    molecule.positions[0, 0] = np.nan
+    assert np.isnan(told(molecule)).all()
+
+
+def test_of_charged_and_open_shells(recwarn):
+    ion = ase.build.molecule("H2CO")
+    ion.info |= {"charge_e": 1, "multiplicity": 2}
+    assert torch.from_numpy(told(ion)).isfinite().all()
