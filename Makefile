@@ -1,5 +1,5 @@
 # Each target does its own set-up: a .venv from the pinned requirements, the package editable.
-.PHONY: demo demo-zeolite test slurm-test lint bench clean
+.PHONY: demo demo-zeolite demo-oled test slurm-test lint bench clean
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
@@ -22,6 +22,9 @@ demo: $(READY)
 
 demo-zeolite: $(READY)
 	snakemake --configfile config/demo_zeolite.yaml --workflow-profile profiles/local
+
+demo-oled: $(READY)
+	snakemake --configfile config/demo_oled.yaml --workflow-profile profiles/local
 
 test: $(READY)
 	pytest --numprocesses auto --dist loadfile

@@ -9,6 +9,7 @@ from molsieve.campaign import Prediction
 from molsieve.evaluation import evaluate_round
 from molsieve.jobs.script import rule_attempt
 from molsieve.potential.committee import Committee
+from molsieve.properties.committee import PropertyCommittee
 from molsieve.tables import read_table
 
 
@@ -32,6 +33,8 @@ def evaluate_committee(inputs, outputs, params, round: int, threads: int) -> Non
         params.seed,
         params.campaign,
         read_table(inputs.built, "structures"),
+        PropertyCommittee.of_files(inputs.properties, params.device),
+        read_table(inputs.fidelity, "labels") if inputs.fidelity else None,
     )
 
 

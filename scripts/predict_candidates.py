@@ -9,6 +9,7 @@ from molsieve.campaign import Prediction
 from molsieve.jobs.script import rule_attempt
 from molsieve.potential.committee import Committee
 from molsieve.prediction import candidates_of_shard, predict_candidates
+from molsieve.properties.committee import PropertyCommittee
 from molsieve.tables import read_table
 
 
@@ -32,6 +33,7 @@ def predict(inputs, outputs, params, round: int, shard: int, threads: int) -> No
             Path(outputs.predictions),
             Path(outputs.structures),
             params.campaign,
+            PropertyCommittee.of_files(inputs.properties, params.device),
         )
     )
 

@@ -4,7 +4,7 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-from molsieve.campaign import Ranking, Run, parse_section
+from molsieve.campaign import Run, parse_section
 from molsieve.jobs.script import paths, rule_attempt
 from molsieve.labelling import read_labels
 from molsieve.levels import parse_level
@@ -37,7 +37,7 @@ def rank(inputs, output: Path, params, round: int, run: Run, levels: dict) -> No
         label_calibration,
         confirm_calibration,
         parse_level(levels[params.confirm_level["name"]]),
-        Ranking(**params.ranking),
+        parse_section(params.domain, "ranking", params.ranking),
         parse_section(params.domain, "objective", params.objective),
         round,
         output,

@@ -8,13 +8,14 @@ from molsieve.campaign import Confirm, Run, parse_section
 from molsieve.jobs.forecasts import write_forecast
 from molsieve.jobs.script import paths, rule_attempt
 from molsieve.levels import parse_level
+from molsieve.property_settings import objective_level
 from molsieve.ranking import select_hits, structures_at_level
 from molsieve.tables import read_table
 
 
 def select(inputs, outputs, params, round: int, config: dict) -> None:
     """Write the hits' ``selection`` and ``structures``, and what labelling them will cost."""
-    names = config["labels"]["level"], params.confirm["level"]
+    names = objective_level(config), params.confirm["level"]
     levels = {name: parse_level(config["levels"][name]) for name in names}
     objective = import_module(f"molsieve.domains.{params.domain}.objective")
     select_hits(

@@ -123,7 +123,8 @@ def test_a_damaged_table_is_one_message(campaign_file, capsys):
 def test_schema_goes_to_the_terminal_or_to_a_file(tmp_path, capsys):
     assert cli.main(["schema"]) == 0
     printed = capsys.readouterr().out
-    assert json.loads(printed)["properties"]["domain"]["enum"] == ["flow_battery", "zeolite"]
+    domains = json.loads(printed)["properties"]["domain"]["enum"]
+    assert domains == ["flow_battery", "oled", "zeolite"]
     path = tmp_path / "campaign.schema.json"
     assert cli.main(["schema", "--output", str(path)]) == 0
     assert path.read_text() == printed

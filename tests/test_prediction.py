@@ -124,7 +124,7 @@ def test_common_error_of_both_species_leaves_no_spread():
     """Members that disagree by the same energy on both species agree on the potential."""
     offsets = np.array([[0.0], [1.0], [-2.0]])
     energies = {"oxidised": -700.0 + offsets, "reduced": -732.0 + offsets}
-    _, spread = mean_and_spread(member_values("flow_battery", energies, LEVEL))
+    _, spread = mean_and_spread(member_values("flow_battery", energies, LEVEL)["redox_potential"])
     assert spread == pytest.approx([0.0], abs=1e-12)
     assert species_roles("flow_battery") == ("oxidised", "reduced")
 
@@ -401,6 +401,7 @@ def test_only_sound_calibration_couples_calibrate(tmp_path, monkeypatch):
     couples.loc[:4, "sound"] = False
     couples.loc[:4, "mean"] += 100.0
     couples.loc[couples["split"] == "test", "mean"] += 50.0
+    couples["objective"] = "redox_potential"
     monkeypatch.setattr(evaluation, "predicted_couples", lambda *args: couples)
     monkeypatch.setattr(evaluation, "evaluate_committee", lambda *args: ([], {}))
     paths = [tmp_path / name for name in ("m.parquet", "c.json", "p.parquet")]

@@ -4,7 +4,7 @@ import pytest
 
 from molsieve.campaign import Potential
 from molsieve.domains.flow_battery.config import Structures
-from molsieve.levels import PyscfLevel, TbliteLevel, parse_level
+from molsieve.levels import Excitations, PyscfLevel, TbliteLevel, parse_level
 from molsieve.prices import (
     CONFORMER_S,
     CP2K_CUTOFF_RY,
@@ -35,6 +35,11 @@ def test_laws_meet_the_timings_they_rest_on():
     assert default_law(b3lyp)(58) == pytest.approx(49.0, rel=0.1)
     larger = b3lyp.model_copy(update={"basis": "def2-TZVP"})
     assert default_law(larger)(40) > 5 * default_law(b3lyp)(40)
+    excited = b3lyp.model_copy(update={"excitations": Excitations(singlets=2, triplets=2)})
+    assert 1.2 < default_law(excited)(40) / default_law(b3lyp)(40) < 1.4
+    full = Excitations(singlets=2, triplets=2, method="tddft")
+    more = b3lyp.model_copy(update={"excitations": full})
+    assert default_law(more)(40) > default_law(excited)(40)
     optimised = GFN2.model_copy(update={"geometry": "optimised"})
     assert default_law(optimised)(40) == pytest.approx(OPTIMISER_STEPS * 0.012)
 

@@ -126,6 +126,12 @@ class Prediction(Section):
     batch_size: PositiveInt = Field(128, description="structures relaxed together")
 
 
+ONE_GOAL = ("epsilon_greedy", "thompson", "upper_confidence_bound",
+            "expected_improvement", "probability_of_improvement")  # fmt: skip
+SEVERAL_GOALS = ("expected_hypervolume_improvement", "scalarised_thompson")
+"""Acquisition functions that only one goal, only several, can have; the others have either."""
+
+
 class Diversity(Section):
     """Spread of a batch over chemical space."""
 
@@ -152,7 +158,14 @@ class Acquisition(Section):
         "probability_of_improvement",
         "uncertainty",
         "diverse",
-    ] = Field("upper_confidence_bound", description="how candidates are scored for labelling")
+        "expected_hypervolume_improvement",
+        "scalarised_thompson",
+    ] = Field(
+        "upper_confidence_bound",
+        description="how candidates are scored for labelling; with several goals: "
+        "expected_hypervolume_improvement, scalarised_thompson, greedy (by their balance), "
+        "uncertainty, diverse or random",
+    )
     beta: Annotated[float, Field(ge=0)] = Field(1.0, description="of the upper confidence bound")
     epsilon: Fraction = Field(0.1, description="of epsilon_greedy")
     improvement_margin: Annotated[float, Field(ge=0)] = Field(
@@ -201,6 +214,11 @@ class Stop(Section):
         0.5, description="bound on the expected number of unlabelled candidates in the top k"
     )
     consecutive_rounds: PositiveInt = Field(2, description="rounds that must stay below the bound")
+    missed_hypervolume: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.02,
+        description="with several goals: bound on the share of the front's hypervolume that is "
+        "expected to be still unlabelled; either bound is enough",
+    )
     levelled_change: Fraction = Field(
         0.1, description="the random-test error has levelled when it changes less than this share"
     )
@@ -313,6 +331,18 @@ class Campaign(Section):
             raise ValueError(
                 f"acquisition.seed_labels: {self.acquisition.seed_labels} exceeds the whole budget "
                 f"stop.max_labels ({self.stop.max_labels}); lower it or raise the budget"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _function_fits_the_goals(self) -> Campaign:
+        goals = getattr(getattr(self, "objective", None), "goals", {})
+        wrong, fits = (SEVERAL_GOALS, ONE_GOAL) if len(goals) < 2 else (ONE_GOAL, SEVERAL_GOALS)
+        if self.acquisition.function in wrong:
+            count = f"{len(goals)} goals" if len(goals) > 1 else "one goal"
+            raise ValueError(
+                f"acquisition.function: {self.acquisition.function} with {count}; "
+                f"allowed: {', '.join(fits)}, greedy, uncertainty, diverse, random"
             )
         return self
 

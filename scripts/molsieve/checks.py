@@ -23,6 +23,7 @@ from typing import Any
 from molsieve import loading
 from molsieve.campaign import Campaign
 from molsieve.levels import ONLY_WHERE_GIVEN
+from molsieve.property_settings import check_fidelity
 from molsieve.section import CampaignError
 
 TRIES = (2_000, 50_000)
@@ -75,6 +76,7 @@ def _mistakes(campaign: Campaign) -> Iterator[str]:
         for name in campaign.levels:
             yield from _said(_check_level, campaign, name, elements)
     yield from _said(_check_pareto, campaign)
+    yield from _said(check_fidelity, campaign)
     yield from _said(_check_label_store, campaign)
 
 

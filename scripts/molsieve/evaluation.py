@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,11 +29,13 @@ import pandas as pd
 from molsieve.campaign import Prediction
 from molsieve.minima import built_geometries, relax_structures
 from molsieve.objective import (
+    Objective,
+    has_several,
     judged_geometries,
     labelled_values,
     labels_minima,
     mean_and_spread,
-    objective_name,
+    objectives,
     species_roles,
 )
 from molsieve.objective_metrics import JUDGED_SPLITS, objective_metrics
@@ -50,7 +52,11 @@ from molsieve.prediction import (
     predicted_rows,
     role_minima,
 )
+from molsieve.properties.evaluation import evaluate_properties
 from molsieve.tables import write_json, write_table
+
+if TYPE_CHECKING:
+    from molsieve.properties.committee import PropertyCommittee
 
 SPLITS = JUDGED_SPLITS
 MIN_CALIBRATION = MIN_GROUPS
@@ -81,6 +87,8 @@ def evaluate_round(
     seed: int = 1,
     campaign: str = "",
     built: pd.DataFrame | None = None,
+    property_committee: PropertyCommittee | None = None,
+    better_labels: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Judge a round's committee; write ``metrics``, ``calibration.json`` and ``parity``.
 
@@ -90,41 +98,74 @@ def evaluate_round(
         seed: of the bootstrap of intervals.
         built: ``structures`` of all candidates; the dataset names only the first of two
             candidates that share a structure, so without these the second is not judged.
+        property_committee: of a domain whose objectives need properties.
+        better_labels: of the dataset's structures at ``level_id``, where objectives are at another
+            level than the one that the committee learned energies from.
 
     Returns:
         The content of ``calibration.json``.
     """
-    labels = labels[labels["level_id"] == level_id]
+    judged_by = labels if better_labels is None else better_labels
+    judged_by = judged_by[judged_by["level_id"] == level_id]
+    labels = labels[labels["level_id"] == committee.level_id]
     geometries = structures if built is None else built
     if built is not None and labels_minima(domain):
         geometries = pd.concat([built, structures], ignore_index=True)
     potential, scales = evaluate_committee(committee, dataset, structures, labels, round, seed)
+    if property_committee is not None:
+        found, told = evaluate_properties(
+            property_committee, dataset, structures, judged_by, round, seed
+        )
+        potential, scales = potential + found, scales | {"properties": told}
     couples = predicted_couples(
         dataset,
         geometries,
-        labels,
+        judged_by,
         committee,
         domain,
         level_calibration,
         settings,
         SPLITS,
         scales,
+        property_committee,
     )
+    several = has_several(domain)
+    judged = [
+        _judged(couples[couples["objective"] == o.name], o, len(committee), seed, several)
+        for o in objectives(domain)
+    ]
+    own = {"round": round, "level_id": level_id}
+    calibrations = {c["objective"]: c | own for c, _, _ in judged}
+    if several:
+        calibrated_all = all(c["calibrated"] for c in calibrations.values())
+        calibration = {"objectives": calibrations, "calibrated": calibrated_all, **own}
+    else:
+        (calibration,) = calibrations.values()
+    rows = [{**row, "round": round} for _, _, figures in judged for row in figures]
+    couples = pd.concat([part for _, part, _ in judged], ignore_index=True)
+    write_table(rows + potential, "metrics", metrics_out, campaign)
+    write_json(calibration | scales, calibration_out)
+    write_parity(couples, round, level_id, parity_out, campaign)
+    return calibration | scales
+
+
+def _judged(
+    couples: pd.DataFrame, objective: Objective, members: int, seed: int, several: bool
+) -> tuple[dict[str, Any], pd.DataFrame, list[dict]]:
+    """Calibration of one objective, its couples with intervals, and its ``metrics`` rows."""
     usable = couples[(couples["split"] == "calibration") & couples["sound"]]
     calibration: dict[str, Any] = fit_calibration(
         (usable["mean"] - usable["label_value"]).to_numpy(float),
         usable["std_raw"].to_numpy(float),
-        len(committee),
+        members,
     )
-    name, unit = objective_name(domain)
-    calibration |= {"objective": name, "unit": unit, "round": round, "level_id": level_id}
+    calibration |= {"objective": objective.name, "unit": objective.unit}
     calibration["n_test"] = int(((couples["split"] == "test") & couples["sound"]).sum())
-    couples = with_intervals(couples, calibration)
-    rows = [{**row, "round": round} for row in objective_metrics(couples, unit, seed, calibration)]
-    write_table(rows + potential, "metrics", metrics_out, campaign)
-    write_json(calibration | scales, calibration_out)
-    write_parity(couples, name, unit, round, level_id, parity_out, campaign)
-    return calibration | scales
+    couples = with_intervals(couples, calibration).assign(unit=objective.unit)
+    rows = objective_metrics(couples, objective.unit, seed, calibration)
+    if several:
+        rows = [{**row, "objective": objective.name} for row in rows]
+    return calibration, couples, rows
 
 
 def predicted_couples(
@@ -137,6 +178,7 @@ def predicted_couples(
     settings: Prediction,
     splits: tuple[str, ...] = SPLITS,
     calibration: Mapping[str, Any] | None = None,
+    property_committee: PropertyCommittee | None = None,
 ) -> pd.DataFrame:
     """Labelled candidates of ``splits``, as labelled and as predicted, sorted by candidate.
 
@@ -144,8 +186,9 @@ def predicted_couples(
         calibration: the round's, as far as it is known; its ``domain`` is read.
 
     Returns:
-        candidate_id, split, label_value, mean, std_raw, members, sound (in the domain by its
-        minima), built_geometry_mean (at the labelled geometry), steps; NaN where failed.
+        One row a candidate and objective: candidate_id, split, objective, label_value, mean,
+        std_raw, members, sound (in the domain by its minima), built_geometry_mean (at the labelled
+        geometry), steps; NaN where failed.
     """
     split = dataset.dropna(subset="candidate_id").drop_duplicates("candidate_id")
     split = split.loc[split["split"].isin(splits), ["candidate_id", "split"]]
@@ -154,22 +197,30 @@ def predicted_couples(
         structures = judged_geometries(domain, structures, labels)
         settings = settings.model_copy(update={"max_steps": 0})
     frame = labelled_values(domain, structures, labels, level_calibration)
-    frame = frame.rename(columns={"value": "label_value"}).merge(split, on="candidate_id")
-    frame = frame.sort_values("candidate_id").reset_index(drop=True)
+    frame = frame.merge(split, on="candidate_id").sort_values("candidate_id")
+    frame = frame.reset_index(drop=True)
     ids, roles = frame["candidate_id"].tolist(), species_roles(domain)
     built = built_geometries(ids, structures, roles)
-    minima = relax_structures(built, committee, settings, calibration)
-    unscaled = {"scale": 1.0, "q68": 1.0, "q95": 1.0, "std_raw_limit": None}
+    minima = relax_structures(built, committee, settings, calibration, property_committee)
+    plain: dict[str, Any] = {"scale": 1.0, "q68": 1.0, "q95": 1.0, "std_raw_limit": None}
+    unscaled = plain | {"objectives": {o.name: plain for o in objectives(domain)}}
     rows = predicted_rows(ids, built, minima, domain, unscaled, level_calibration)
     found = role_minima(ids, built, minima, roles)
-    given, _ = mean_and_spread(objective_members(found, domain, level_calibration, True))
-    frame["mean"] = np.array([row.get("mean", np.nan) for row in rows], float)
-    frame["std_raw"] = np.array([row.get("std_raw", np.nan) for row in rows], float)
-    frame["members"] = pd.Series([row.get("members") for row in rows], frame.index, object)
-    frame["sound"] = np.array([row["in_domain"] for row in rows], bool)
-    frame["built_geometry_mean"] = given
-    frame["steps"] = [sum(m.steps for m in f.values() if m is not None) / len(roles) for f in found]
-    return frame
+    given = objective_members(found, domain, level_calibration, True)
+    steps = [sum(m.steps for m in f.values() if m is not None) / len(roles) for f in found]
+    parts = []
+    for o in objectives(domain):
+        own = [row for row in rows if row["objective"] == o.name]
+        part = frame[["candidate_id", "split"]].assign(objective=o.name)
+        part["label_value"] = frame[o.name if o.name in frame else "value"].astype(float)
+        part["mean"] = np.array([row.get("mean", np.nan) for row in own], float)
+        part["std_raw"] = np.array([row.get("std_raw", np.nan) for row in own], float)
+        part["members"] = pd.Series([row.get("members") for row in own], frame.index, object)
+        part["sound"] = np.array([row["in_domain"] for row in own], bool)
+        part["built_geometry_mean"] = mean_and_spread(given[o.name])[0]
+        part["steps"] = steps
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
 
 
 def fit_calibration(errors: np.ndarray, std_raw: np.ndarray, members: int) -> dict[str, Any]:
@@ -253,15 +304,13 @@ def with_intervals(couples: pd.DataFrame, calibration: Mapping[str, Any]) -> pd.
 
 def write_parity(
     couples: pd.DataFrame,
-    objective: str,
-    unit: str,
     round: int,
     level_id: str,
     out: Path,
     campaign: str = "",
 ) -> None:
     """Write the ``parity`` table of predicted couples."""
-    columns = ["candidate_id", "split", "label_value", "mean", "std_raw", "std"]
-    columns += ["interval_68", "interval_95", "members"]
-    frame = couples[columns].assign(round=round, objective=objective, unit=unit, level_id=level_id)
+    columns = ["candidate_id", "split", "objective", "unit", "label_value", "mean", "std_raw"]
+    columns += ["std", "interval_68", "interval_95", "members"]
+    frame = couples[columns].assign(round=round, level_id=level_id)
     write_table(frame, "parity", out, campaign)

@@ -22,12 +22,11 @@ END = "<!-- end of keys -->"
 
 def key_tables() -> str:
     """Markdown: every key that all campaigns share, then each domain's own."""
-    shared = list(campaign.Campaign.model_fields)
-    parts = ["## Keys of every campaign", *_chapters(campaign.Campaign, shared)]
+    shared = list(keys_of(campaign.Campaign))
+    parts = ["## Keys of every campaign", *_chapters(shared)]
     for domain in domain_names():
-        model = campaign_model(domain)
-        own = [name for name in model.model_fields if name not in shared]
-        parts += [f"## Keys of `domain: {domain}`", *_chapters(model, own)]
+        own = _own(list(keys_of(campaign_model(domain))), {key.path for key in shared})
+        parts += [f"## Keys of `domain: {domain}`", *_chapters(own)]
     return "\n\n".join(parts)
 
 
@@ -49,9 +48,17 @@ def schema_text() -> str:
     return json.dumps(loading.json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
-def _chapters(model: type[Section], names: list[str]) -> list[str]:
+def _own(keys: list[Key], shared: set[str]) -> list[Key]:
+    """A domain's keys that not all campaigns have, below the section that they are in."""
+    added = [key for key in keys if key.path not in shared]
+    sections = {_top(key) for key in added}
+    return [key for key in keys if key in added or key.path in sections]
+
+
+def _chapters(keys: list[Key]) -> list[str]:
     """One table for the plain keys, then a heading and a table for each section."""
-    keys = _merged([key for key in keys_of(model) if _top(key) in names])
+    keys = _merged(keys)
+    names = dict.fromkeys(_top(key) for key in keys)
     chapters = {name: [key for key in keys if _top(key) == name] for name in names}
     plain = [own[0] for own in chapters.values() if len(own) == 1]
     parts = [_table(plain)] if plain else []

@@ -130,6 +130,8 @@ def _kind_in_words(kind: Any, plural: bool) -> str:
         return ("lists of " if plural else "a list of ") + allowed(arguments[0], plural=True)
     if origin is tuple:
         return f"a list of {len(arguments)} {allowed(arguments[0], plural=True)}"
+    if origin is dict and get_origin(arguments[0]) is Literal:
+        return "a section with entries among " + ", ".join(map(str, get_args(arguments[0])))
     if origin is dict:
         return "a section with a name of your own for each entry"
     if is_section(kind):

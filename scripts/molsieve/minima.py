@@ -8,8 +8,8 @@ beyond the calibrated :mod:`molsieve.potential.domain_of_validity`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import ase
 import numpy as np
@@ -24,6 +24,9 @@ from molsieve.potential.graphs import AtomsBatch
 from molsieve.potential.uncertainty import calibrated
 from molsieve.relax import relax_batch
 
+if TYPE_CHECKING:
+    from molsieve.properties.committee import PropertyCommittee
+
 CONVERGED_ENOUGH = 4.0
 """Residual force a prediction may have, in units of the threshold; 0.2 eV/Å on a bond is 1 meV."""
 
@@ -37,6 +40,8 @@ class Minimum:
         energies_ev: (M,) there; energies_given_ev: (M,) at the geometry that was given.
         steps: committee calls after the first.
         reason: why it is out of the domain, None if it is not.
+        properties, properties_given: name → (M,), there and at the geometry that was given; empty
+            where the domain's objective needs none.
     """
 
     atoms: ase.Atoms
@@ -44,6 +49,8 @@ class Minimum:
     energies_given_ev: np.ndarray
     steps: int
     reason: str | None
+    properties: Mapping[str, np.ndarray] = field(default_factory=dict)
+    properties_given: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def built_geometries(
@@ -90,11 +97,12 @@ def relax_structures(
     committee: Committee,
     settings: Prediction,
     calibration: Mapping[str, Any] | None = None,
+    properties: PropertyCommittee | None = None,
 ) -> dict[str, Minimum]:
     """structure_id → the committee's minimum, each distinct structure relaxed once.
 
-    With the ``domain`` of a round's calibration, minima outside of it say so. Structures of like
-    size share a batch, so little of a batch is padding.
+    With the ``domain`` of a round's calibration, minima outside of it say so; with ``properties``
+    they have those. Structures of like size share a batch, so little of a batch is padding.
     """
     unique = structures.drop_duplicates("structure_id")
     size = unique["numbers"].map(len)
@@ -103,7 +111,7 @@ def relax_structures(
     for first in range(0, len(unique), settings.batch_size):
         part = unique.iloc[first : first + settings.batch_size]
         atoms = [atoms_from_row(row) for row in part.to_dict("records")]
-        found = _relax(atoms, committee, settings, calibration or {})
+        found = _relax(atoms, committee, settings, calibration or {}, properties)
         minima |= dict(zip(part["structure_id"], found, strict=True))
     return minima
 
@@ -113,6 +121,7 @@ def _relax(
     committee: Committee,
     settings: Prediction,
     calibration: Mapping[str, Any],
+    properties: PropertyCommittee | None,
 ) -> list[Minimum]:
     batch = AtomsBatch.from_atoms(given).to(committee.device)
     limit = settings.fmax_ev_per_angstrom
@@ -120,7 +129,10 @@ def _relax(
     energies, start = result.energies.cpu().numpy(), result.energies_start.cpu().numpy()
     positions, owner = result.positions.cpu().numpy(), batch.structure.cpu().numpy()
     unseen = unseen_in_training(committee, batch)
-    score = _domain_scores(batch.with_positions(result.positions), committee, calibration)
+    relaxed = batch.with_positions(result.positions)
+    score = _domain_scores(relaxed, committee, calibration)
+    told = _properties(relaxed, properties)
+    told_given = told if settings.max_steps == 0 else _properties(batch, properties)
     minima = []
     for s, atoms in enumerate(given):
         moved = atoms.copy()
@@ -135,8 +147,25 @@ def _relax(
             reason = reason or _rearranged(atoms, moved)
         if reason is None and score[s] > 1:
             reason = f"unlike the calibration data: domain score {score[s]:.2f}, the limit is 1"
-        minima.append(Minimum(moved, energies[:, s], start[:, s], int(result.steps[s]), reason))
+        minima.append(
+            Minimum(
+                moved,
+                energies[:, s],
+                start[:, s],
+                int(result.steps[s]),
+                reason,
+                {name: values[:, s] for name, values in told.items()},
+                {name: values[:, s] for name, values in told_given.items()},
+            )
+        )
     return minima
+
+
+def _properties(batch: AtomsBatch, properties: PropertyCommittee | None) -> dict[str, np.ndarray]:
+    """Name → (M, S); nothing where the domain's objective needs none."""
+    if properties is None:
+        return {}
+    return {name: values.numpy() for name, values in properties(batch).items()}
 
 
 def _domain_scores(

@@ -14,6 +14,11 @@ What else a domain may say of its species there, and what is so where it says no
                      minimum's. False: the first one counts.
 ``LABELS_MINIMA``    built structures are far from minima: after the first round the committee's
                      minima are labelled, and only they tell a candidate's value. False.
+``OBJECTIVES``       :class:`Objective` by objective, in place of NAME and UNIT: the domain has
+                     several, ``objective_values`` and ``labelled_values`` give each by its name,
+                     and a campaign's ``objective.goals`` say which way of each is better. None.
+``PROPERTIES``       what the committee tells of a structure beside its energy, of which
+                     ``objective_values`` is given the members' values. None.
 ==================== ==========================================================================
 """
 
@@ -21,6 +26,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -28,15 +34,36 @@ import numpy as np
 import pandas as pd
 
 
+@dataclass(frozen=True)
+class Objective:
+    """A quantity of a candidate that is predicted, and how the page shows it."""
+
+    name: str
+    unit: str
+    heading: str = ""
+    decimals: int = 3
+
+
 def domain_module(domain: str) -> ModuleType:
     """``molsieve.domains.<domain>.objective``."""
     return importlib.import_module(f"molsieve.domains.{domain}.objective")
 
 
-def objective_name(domain: str) -> tuple[str, str]:
-    """Name and unit of a domain's objective."""
+def objectives(domain: str) -> tuple[Objective, ...]:
+    """What a domain predicts of a candidate: its OBJECTIVES, else the one that NAME names."""
     module = domain_module(domain)
-    return module.NAME, module.UNIT
+    several: tuple[Objective, ...] | None = getattr(module, "OBJECTIVES", None)
+    return (Objective(module.NAME, module.UNIT),) if several is None else several
+
+
+def has_several(domain: str) -> bool:
+    """Whether a domain names its objectives in OBJECTIVES, so that tables tell them apart."""
+    return hasattr(domain_module(domain), "OBJECTIVES")
+
+
+def properties(domain: str) -> tuple[str, ...]:
+    """What the committee must tell of a structure beside its energy."""
+    return tuple(getattr(domain_module(domain), "PROPERTIES", ()))
 
 
 def species_roles(domain: str) -> tuple[str, ...]:
@@ -65,21 +92,27 @@ def member_values(
     energies_ev: Mapping[str, np.ndarray],
     level_calibration: Mapping[str, Any],
     compositions: Mapping[str, Sequence[Sequence[int] | None]] | None = None,
-) -> np.ndarray:
-    """The objective as each member sees it.
+    properties: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+) -> dict[str, np.ndarray]:
+    """The objectives as each member sees them.
 
     Args:
         energies_ev: role → (M, C) energies of M members for C candidates, eV; NaN where unknown.
         level_calibration: the level's ``calibration.json``.
         compositions: role → atomic numbers of each of the C candidates' structures, None where
             there is none; a domain whose objective counts atoms needs them.
+        properties: role → name → (M, C), of a domain that names PROPERTIES.
 
     Returns:
-        (M, C), in the objective's unit.
+        Objective → (M, C), in its unit.
     """
     energies = {role: np.asarray(energies_ev[role], float) for role in species_roles(domain)}
-    values = domain_module(domain).objective_values(energies, level_calibration, compositions or {})
-    return np.asarray(values)
+    values_of = domain_module(domain).objective_values
+    if has_several(domain):
+        several = values_of(energies, level_calibration, compositions or {}, properties or {})
+        return {o.name: np.asarray(several[o.name]) for o in objectives(domain)}
+    (only,) = objectives(domain)
+    return {only.name: np.asarray(values_of(energies, level_calibration, compositions or {}))}
 
 
 def labelled_values(
@@ -88,7 +121,10 @@ def labelled_values(
     labels: pd.DataFrame,
     level_calibration: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """(candidate_id, value) of candidates all of whose relaxed species have an ok label."""
+    """(candidate_id, value) of candidates all of whose relaxed species have an ok label.
+
+    Of a domain with several objectives (candidate_id, objective …): a column each.
+    """
     frame: pd.DataFrame = domain_module(domain).labelled_values(
         structures, labels, level_calibration
     )

@@ -6,15 +6,15 @@ finite and ended within ``minima.CONVERGED_ENOUGH`` times the force threshold; n
 formed on the way; no minimum lies outside of :mod:`molsieve.potential.domain_of_validity` of the
 calibration; the members' spread is not above ``std_raw_limit`` of the calibration (beyond it
 nothing was tested).
-Every accepted candidate gets exactly one row; one without a geometry or without a finite energy
-is ``failed``, with its reason.
+Every accepted candidate gets exactly one row an objective; one without a geometry or without a
+finite energy is ``failed``, with its reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,15 +29,20 @@ from molsieve.minima import (
 )
 from molsieve.objective import (
     has_poses,
+    has_several,
     mean_and_spread,
     member_values,
-    objective_name,
+    objectives,
+    properties,
     species_roles,
 )
 from molsieve.potential.committee import Committee
 from molsieve.prediction_shards import candidate_shards_read, prediction_shard
 from molsieve.section import digest
 from molsieve.tables import read_table, write_table
+
+if TYPE_CHECKING:
+    from molsieve.properties.committee import PropertyCommittee
 
 SMALLEST_STD = 1e-6
 """In the objective's unit: members that agree exactly are still not certain."""
@@ -57,6 +62,7 @@ def predict_candidates(
     predictions_out: Path,
     structures_out: Path,
     campaign: str = "",
+    property_committee: PropertyCommittee | None = None,
 ) -> dict[str, int]:
     """Predict the objective of a job's candidates; write ``predictions`` and their minima.
 
@@ -68,13 +74,14 @@ def predict_candidates(
         predictions_out: ``predictions``, sorted by candidate.
         structures_out: ``structures``, origin "relaxed", parent the built structure; of several
             poses the lowest.
+        property_committee: of a domain whose objectives need properties.
 
     Returns:
         Counts: candidates, failed, out_of_domain.
     """
     ids = sorted(set(candidates.loc[candidates["status"] == "accepted", "candidate_id"]))
     built = built_geometries(ids, structures, species_roles(domain), has_poses(domain))
-    minima = relax_structures(built, committee, settings, calibration)
+    minima = relax_structures(built, committee, settings, calibration, property_committee)
     built = lowest_poses(built, minima)
     rows = predicted_rows(ids, built, minima, domain, calibration, level_calibration)
     failures = _build_failures(species)
@@ -86,9 +93,9 @@ def predict_candidates(
     protocol = digest(["committee minimum", level_id, round, settings.model_dump(mode="json")])
     write_table(minimum_rows(built, minima, protocol), "structures", structures_out, campaign)
     return {
-        "candidates": len(rows),
-        "failed": sum(row["status"] == "failed" for row in rows),
-        "out_of_domain": sum(not row["in_domain"] for row in rows),
+        "candidates": len(ids),
+        "failed": len({row["candidate_id"] for row in rows if row["status"] == "failed"}),
+        "out_of_domain": len({row["candidate_id"] for row in rows if not row["in_domain"]}),
     }
 
 
@@ -117,28 +124,54 @@ def predicted_rows(
     calibration: Mapping[str, Any],
     level_calibration: Mapping[str, Any],
 ) -> list[dict]:
-    """One row a candidate, in the given order, less ``round`` and ``level_id``."""
-    name, unit = objective_name(domain)
+    """One row a candidate and objective, in the given order, less ``round`` and ``level_id``.
+
+    A candidate of which one objective cannot be told fails by all of them.
+
+    Args:
+        calibration: of a domain with several objectives, each is below ``objectives``.
+    """
     roles = species_roles(domain)
     found = role_minima(candidate_ids, built, minima, roles)
     members = objective_members(found, domain, level_calibration)
-    mean, spread = mean_and_spread(members)
+    finite = np.all([np.isfinite(m).all(axis=0) for m in members.values()], axis=0)
+    moments = {name: mean_and_spread(values) for name, values in members.items()}
     rows = []
     for c, candidate in enumerate(candidate_ids):
-        row: dict[str, Any] = {"candidate_id": candidate, "objective": name, "unit": unit}
         missing = [role for role in roles if found[c][role] is None]
-        if missing or not np.isfinite(members[:, c]).all():
-            why = f"no geometry: {', '.join(missing)}" if missing else "the energy is not finite"
-            rows.append({**row, "status": "failed", "in_domain": False, "reason": why})
-            continue
-        reason = _outside(found[c], float(spread[c]), calibration.get("std_raw_limit"), unit)
-        rows.append(
-            row
-            | {"status": "ok", "in_domain": reason is None, "reason": reason}
-            | {"members": members[:, c].tolist()}
-            | calibrated(float(mean[c]), float(spread[c]), calibration)
-        )
+        why = f"no geometry: {', '.join(missing)}" if missing else _not_finite(found[c], finite[c])
+        for objective in objectives(domain):
+            row: dict[str, Any] = {"candidate_id": candidate}
+            row |= {"objective": objective.name, "unit": objective.unit}
+            if why is not None:
+                rows.append({**row, "status": "failed", "in_domain": False, "reason": why})
+                continue
+            own = of_objective(calibration, objective.name, domain)
+            mean, spread = (float(moment[c]) for moment in moments[objective.name])
+            reason = _outside(found[c], spread, own.get("std_raw_limit"), objective.unit)
+            rows.append(
+                row
+                | {"status": "ok", "in_domain": reason is None, "reason": reason}
+                | {"members": members[objective.name][:, c].tolist()}
+                | calibrated(mean, spread, own)
+            )
     return rows
+
+
+def of_objective(calibration: Mapping[str, Any], name: str, domain: str) -> Mapping[str, Any]:
+    """What a round's calibration says of one objective."""
+    if not has_several(domain):
+        return calibration
+    told: Mapping[str, Any] = calibration["objectives"][name]
+    return told
+
+
+def _not_finite(species: Mapping[str, Minimum | None], finite: bool) -> str | None:
+    """Why a candidate whose species all have a geometry has no prediction, None if it has one."""
+    if finite:
+        return None
+    known = [np.isfinite(m.energies_ev).all() for m in species.values() if m is not None]
+    return "a property is not finite" if all(known) else "the energy is not finite"
 
 
 def role_minima(
@@ -160,21 +193,26 @@ def objective_members(
     domain: str,
     level_calibration: Mapping[str, Any],
     at_given_geometry: bool = False,
-) -> np.ndarray:
-    """(M, C) objective member by member; NaN where a species has no minimum."""
+) -> dict[str, np.ndarray]:
+    """Objective → (M, C) member by member; NaN where a species has no minimum."""
     sizes = [len(m.energies_ev) for species in found for m in species.values() if m is not None]
-    roles = species_roles(domain)
-    energies = {role: np.full((sizes[0] if sizes else 2, len(found)), np.nan) for role in roles}
+    roles, shape = species_roles(domain), (sizes[0] if sizes else 2, len(found))
+    energies = {role: np.full(shape, np.nan) for role in roles}
+    told = {role: {name: np.full(shape, np.nan) for name in properties(domain)} for role in roles}
     compositions = {
         role: [None if (m := species.get(role)) is None else m.atoms.numbers for species in found]
         for role in roles
     }
     for c, species in enumerate(found):
         for role, minimum in species.items():
-            if minimum is not None:
-                values = minimum.energies_given_ev if at_given_geometry else minimum.energies_ev
-                energies[role][:, c] = values
-    return member_values(domain, energies, level_calibration, compositions)
+            if minimum is None:
+                continue
+            values = minimum.energies_given_ev if at_given_geometry else minimum.energies_ev
+            energies[role][:, c] = values
+            own = minimum.properties_given if at_given_geometry else minimum.properties
+            for name in told[role]:
+                told[role][name][:, c] = own.get(name, np.nan)
+    return member_values(domain, energies, level_calibration, compositions, told)
 
 
 def calibrated(mean: float, std_raw: float, calibration: Mapping[str, Any]) -> dict[str, Any]:

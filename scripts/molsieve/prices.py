@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from molsieve.levels import Level
+from molsieve.levels import Level, PyscfLevel
 
 # ASSUME: one core of 2020s server hardware.
 SCREEN_S = 0.003  # a candidate read, made canonical, filtered, described
 CONFORMER_S = 0.05  # an ETKDG conformer with MMFF94
 RELAXATION_STEPS = 40  # GFN2-xTB gradients of one relaxed conformer
 TRAINING_S_PER_ATOM = 1.2e-3  # one atom, one epoch, PaiNN 64 features x 3 interactions
+PROPERTY_TRAINING_S_PER_ATOM = 2e-4  # the same of property heads, which need no forces
 EVALUATION_S_PER_ATOM = 4e-4  # energy and forces of one atom, one member, same size, plain torch
 GPU_SPEEDUP = 40.0  # a GPU against one core, for training and evaluation
 DFT_GPU_SPEEDUP = 20.0  # a GPU against one core, for gpu4pyscf
@@ -53,6 +54,9 @@ PLANE_WAVES_S = 600.0
 
 OPTIMISER_STEPS = 20
 """ASSUME: an optimised geometry costs this many energies with forces."""
+ROOT_FACTOR = {"tda": 0.06, "tddft": 0.12}
+"""An excited state against its ground state's energy and forces: measured with TDA 0.08 (12 atoms,
+4 roots) and 0.03 (18 atoms, 6 roots), def2-SVP. ASSUME: of full linear response twice that."""
 BASIS_FACTORS = {"qz": 40.0, "tz": 6.0}
 """ASSUME: cost against a double-zeta basis, from the number of functions (about N^2.5)."""
 
@@ -94,7 +98,8 @@ def default_law(level: Level) -> PowerLaw:
     if level.engine == "tblite":
         law = PowerLaw(0.012 / 40**2.0, 2.0)
     elif level.engine == "pyscf":
-        law = PowerLaw(_basis_factor(level.basis) * 15.0 / 40**3.1, 3.1)
+        factor = _basis_factor(level.basis) * _roots_factor(level)
+        law = PowerLaw(factor * 15.0 / 40**3.1, 3.1)
     elif level.engine == "cp2k":
         grid = (level.cutoff_ry / CP2K_CUTOFF_RY) ** 1.5
         law = PowerLaw(_basis_factor(level.basis) * grid * CP2K_S / 48**1.3, 1.3)
@@ -106,6 +111,14 @@ def default_law(level: Level) -> PowerLaw:
 
 def _basis_factor(basis: str) -> float:
     return next((f for name, f in BASIS_FACTORS.items() if name in basis.lower()), 1.0)
+
+
+def _roots_factor(level: PyscfLevel) -> float:
+    """Cost with the level's excited states against the ground state alone."""
+    asked = level.excitations
+    if asked is None:
+        return 1.0
+    return 1.0 + ROOT_FACTOR[asked.method] * (asked.singlets + asked.triplets)
 
 
 def periodic_factor(level: Level, periodic: bool) -> float:

@@ -9,16 +9,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from molsieve.acquisition.goals import goals_of
 from molsieve.acquisition.objectives import (
     domain_name,
     domain_objective,
     with_domain_columns,
 )
+from molsieve.acquisition.pareto import pareto_fronts
 from molsieve.acquisition.pool import chosen_rows, relaxed_structures
 from molsieve.campaign import Confirm, Ranking
 from molsieve.labelling.cost import CostModel
 from molsieve.levels import AseLevel, Cp2kLevel, Level, TbliteLevel
 from molsieve.objective import labels_minima
+from molsieve.ranking_by_goals import (
+    BALANCE,
+    BALANCE_UNIT,
+    best_by_goals,
+    confirmed_by_goals,
+    observed_at,
+    with_answer_columns,
+)
 from molsieve.section import CampaignError, Section
 from molsieve.tables import SCHEMAS, write_table
 
@@ -55,7 +65,7 @@ def select_hits(
         labels_level, confirm_level: that will label them; ``predicted_cost_s`` is the cost model's
             default for both together, which never depends on what is in a label store.
     """
-    ranked = best_estimates(predictions, labelled_values, objective)
+    ranked = _in_order(predictions, labelled_values, candidates, objective)
     ranked = ranked.loc[ranked["candidate_id"].isin(_accepted(candidates)["candidate_id"])]
     top = ranked["candidate_id"].tolist()[: confirm.top]
     rest = sorted(ranked.loc[ranked["predicted"], "candidate_id"][lambda ids: ~ids.isin(top)])
@@ -143,7 +153,8 @@ def rank_candidates(
 
     The best estimate is the label level's value at the built minimum where there is one, else the
     prediction; ties go by candidate_id. Candidates whose structures or predictions failed and that
-    have no label cannot be ranked: ``assess_round`` counts them. For confirmed candidates, in V:
+    have no label cannot be ranked: ``assess_round`` counts them. With several objectives the order
+    is that of :mod:`molsieve.ranking_by_goals`. For confirmed candidates, in the objective's unit:
 
     - model_error = prediction - label level at the committee minimum
     - geometry_error = label level at the committee minimum - label level at the built minimum
@@ -160,35 +171,36 @@ def rank_candidates(
         label_calibration, confirm_calibration: of the two levels.
         calibrated: whether the committee's spread is (``calibrated`` of its calibration.json).
     """
-    domain = domain_objective(objective)
-    table = best_estimates(predictions, labelled_values, objective)
+    accepted, domain = _accepted(candidates), domain_objective(objective)
+    several = bool(goals_of(objective))
+    table = _in_order(predictions, labelled_values, candidates, objective)
     columns = ["candidate_id", "identifier", "log_solubility", "synthesizability", "sa_score"]
-    accepted = _accepted(candidates)
     table = table.merge(accepted[columns], on="candidate_id")
-
-    def value_at(structures: pd.DataFrame, labels: pd.DataFrame, calibration: Mapping) -> pd.Series:
-        of_hits = structures.loc[structures["candidate_id"].isin(hits["candidate_id"])]
-        values = domain.labelled_values(of_hits, labels, calibration)
-        return table["candidate_id"].map(values.set_index("candidate_id")["value"]).astype(float)
-
-    at_committee = value_at(committee_structures, label_labels, label_calibration)
-    at_built = value_at(built_structures, label_labels, label_calibration)
-    confirmed = value_at(committee_structures, confirm_labels, confirm_calibration)
     protocol = confirmation_protocol(confirm_level)
+    at_committee, at_built, confirmed = (
+        observed_at(*told, hits, objective)
+        for told in (
+            (committee_structures, label_labels, label_calibration),
+            (built_structures, label_labels, label_calibration),
+            (committee_structures, confirm_labels, confirm_calibration),
+        )
+    )
+    if several:
+        table = confirmed_by_goals(table, accepted, at_committee, at_built, confirmed, objective)
+        table = with_answer_columns(table, ranking, objective)
+    else:
+        table = _confirmed(table, at_committee, at_built, confirmed)
+        table["pareto_front"] = pareto_fronts(_objectives(table, accepted, ranking.pareto))
     table = table.assign(
-        confirmed_value=confirmed,
-        confirmed_protocol=confirmed.notna().map({True: protocol, False: None}),
-        model_error=table["mean"] - at_committee,
-        geometry_error=at_committee - at_built,
-        level_error=at_committee - confirmed,
+        confirmed_protocol=table["confirmed_value"].notna().map({True: protocol, False: None}),
         why_confirmed=table["candidate_id"].map(hits.set_index("candidate_id")["reason"].to_dict()),
-        pareto_front=pareto_fronts(_objectives(table, accepted, ranking.pareto)),
         rank=np.arange(1, len(table) + 1),
         round=round_number,
-        objective=domain.NAME,
-        unit=domain.UNIT,
+        objective=BALANCE if several else domain.NAME,
+        unit=BALANCE_UNIT if several else domain.UNIT,
     )
-    table = with_domain_columns(table, predictions, built_structures, objective)
+    if not several:
+        table = with_domain_columns(table, predictions, built_structures, objective)
     best = table["label_value"].astype(float).fillna(table["mean"].astype(float))
     beyond = domain.extrapolated(best.to_numpy(float), label_calibration)
     table["flags"] = _flags(
@@ -197,6 +209,41 @@ def rank_candidates(
     table = table.reindex(columns=SCHEMAS["ranking"].names)
     write_table(table, "ranking", ranking_out, campaign)
     return table
+
+
+def _in_order(
+    predictions: pd.DataFrame,
+    labelled_values: pd.DataFrame,
+    candidates: pd.DataFrame,
+    objective: Section,
+) -> pd.DataFrame:
+    """Best estimates in the order of the answer, by one objective or by a campaign's goals."""
+    if goals_of(objective):
+        return best_by_goals(predictions, labelled_values, _accepted(candidates), objective)
+    return best_estimates(predictions, labelled_values, objective)
+
+
+def _confirmed(
+    table: pd.DataFrame, at_committee: pd.DataFrame, at_built: pd.DataFrame, confirmed: pd.DataFrame
+) -> pd.DataFrame:
+    """``table`` with confirmed values and the three errors.
+
+    Args:
+        at_committee, at_built: label level's (candidate_id, value) at both minima; confirmed: the
+            confirming level's.
+    """
+
+    def of_rows(values: pd.DataFrame) -> pd.Series:
+        known = values.set_index("candidate_id")["value"]
+        return table["candidate_id"].map(known).astype(float)
+
+    committee, built, told = of_rows(at_committee), of_rows(at_built), of_rows(confirmed)
+    return table.assign(
+        confirmed_value=told,
+        model_error=table["mean"] - committee,
+        geometry_error=committee - built,
+        level_error=committee - told,
+    )
 
 
 def best_estimates(
@@ -219,55 +266,6 @@ def best_estimates(
     return table.sort_values(
         ["utility", "candidate_id"], ascending=[False, True], ignore_index=True
     )
-
-
-def pareto_fronts(objectives: np.ndarray) -> np.ndarray:
-    """The Pareto front of each point, all objectives maximised: 1 is dominated by none.
-
-    Front n holds what only points of fronts before n dominate. Efficient non-dominated sorting with
-    binary search over the fronts (Zhang et al., IEEE Trans. Evol. Comput. 19, 201 (2015)).
-
-    Args:
-        objectives: (C, D); NaN counts as worst of all.
-
-    Returns:
-        (C,) integers from 1; equal points share a front.
-    """
-    objectives = np.where(np.isnan(objectives), -np.inf, np.asarray(objectives, float))
-    points, member = np.unique(objectives, axis=0, return_inverse=True)
-    fronts: list[_Front] = []
-    number = np.zeros(len(points), dtype=int)
-    for index in range(len(points) - 1, -1, -1):
-        low, high = 0, len(fronts)
-        while low < high:
-            middle = (low + high) // 2
-            if fronts[middle].dominates(points[index]):
-                low = middle + 1
-            else:
-                high = middle
-        if low == len(fronts):
-            fronts.append(_Front(points.shape[1]))
-        fronts[low].add(points[index])
-        number[index] = low + 1
-    return number[member.ravel()]
-
-
-class _Front:
-    """The points of a front, in an array that doubles when it is full."""
-
-    def __init__(self, dimensions: int):
-        self.points = np.empty((4, dimensions))
-        self.count = 0
-
-    def dominates(self, point: np.ndarray) -> bool:
-        """Is a point, none before it in lexicographic order, dominated by one of the front?"""
-        return bool((self.points[: self.count] >= point).all(axis=1).any())
-
-    def add(self, point: np.ndarray) -> None:
-        if self.count == len(self.points):
-            self.points = np.concatenate([self.points, np.empty_like(self.points)])
-        self.points[self.count] = point
-        self.count += 1
 
 
 def confirmation_protocol(level: Level) -> str:

@@ -37,6 +37,29 @@ def _schema(required: Mapping[str, pa.DataType], nullable: Mapping[str, pa.DataT
     return pa.schema(fields)
 
 
+PER_OBJECTIVE = (
+    "mean",
+    "std",
+    "label_value",
+    "confirmed_value",
+    "model_error",
+    "geometry_error",
+    "level_error",
+)
+"""Of each objective of a domain with several: what ``ranking`` says of the one of others."""
+SEVERAL_OBJECTIVES = ("singlet_triplet_gap", "singlet_energy", "oscillator_strength")
+SEVERAL_COLUMNS = (
+    "hypervolume_contribution",
+    "radiative_rate_per_s",
+    "reverse_crossing_rate_per_s",
+    "absorption_nm",
+    "emission_nm",
+    "cie_x",
+    "cie_y",
+    *(f"{name}_{figure}" for name in SEVERAL_OBJECTIVES for figure in PER_OBJECTIVE),
+)
+"""Columns of ``ranking`` with several objectives, each in its objective's unit."""
+
 SCHEMAS: dict[str, pa.Schema] = {
     # A molecule or material that might be made; status accepted or rejected.
     "candidates": _schema(
@@ -125,6 +148,11 @@ SCHEMAS: dict[str, pa.Schema] = {
             "root_converged": pa.list_(_bool),
             "final_positions_angstrom": _floats,
             "valence_electrons": _int,
+            "transition_dipoles_e_angstrom": _floats,
+            "orbital_overlaps": _floats,
+            "hole_electron_distances_angstrom": _floats,
+            "electron_spreads_angstrom": _floats,
+            "excitation_flags": pa.list_(_text),
         },
     ),
     # What trained, calibrated and tested a round; frozen at the quorum.
@@ -201,7 +229,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     # One figure of one round.
     "metrics": _schema(
         {"round": _int, "split": _text, "name": _text, "unit": _text, "n": _int},
-        {"value": _float, "interval": _floats},
+        {"value": _float, "interval": _floats, "objective": _text},
     ),
     # One candidate in the answer.
     "ranking": _schema(
@@ -239,6 +267,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "directivity_std_ev_per_t": _float,
             "templating_ev_per_t": _float,
             "templating_std_ev_per_t": _float,
+            **dict.fromkeys(SEVERAL_COLUMNS, _float),
         },
     ),
     # The committee's word on one structure given to `molsieve predict`, in the order given; spreads
@@ -295,6 +324,14 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 LATER_COLUMNS = {
     "candidates": ("framework_file", "min_cell_angstrom"),
+    "metrics": ("objective",),
+    "labels": (
+        "transition_dipoles_e_angstrom",
+        "orbital_overlaps",
+        "hole_electron_distances_angstrom",
+        "electron_spreads_angstrom",
+        "excitation_flags",
+    ),
     "ranking": (
         "framework_ev_per_t",
         "binding_ev_per_t",
@@ -304,6 +341,7 @@ LATER_COLUMNS = {
         "directivity_std_ev_per_t",
         "templating_ev_per_t",
         "templating_std_ev_per_t",
+        *SEVERAL_COLUMNS,
     ),
 }
 """Younger than the first tables of this schema version: null in files that lack them."""

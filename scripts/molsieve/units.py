@@ -12,3 +12,7 @@ EV_PER_KJ_PER_MOL = 0.010364269656
 ANGSTROM_PER_FS2_PER_EV_PER_ANGSTROM_DALTON = 9.64853321233e-3
 """Acceleration of one dalton under a force of 1 eV/Å, Å/fs²."""
 HBAR_EV_FS = 0.6582119569
+EV_PER_CM = 1.239841984e-4
+"""Photon energy of a wavenumber of one cm⁻¹."""
+EV_NM = 1239.841984
+"""Photon energy times vacuum wavelength."""

@@ -18,7 +18,7 @@ rule select_batch:
         ),
         minima=previous_minima,
         labelled=previously_labelled_minima,
-        calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
+        calibration=f"<results>/references/{OBJECTIVE_LEVEL}/calibration.json",
         selections=earlier_selections,
         predictions=previous_predictions,
         geometries=previous_geometries,
@@ -93,7 +93,7 @@ checkpoint assess_round:
         selections=selections_so_far,
         receipts=receipts_so_far,
         dataset="<results>/rounds/{round}/dataset/dataset.parquet",
-        labels="<results>/rounds/{round}/dataset/labels.parquet",
+        labels=OBJECTIVE_LABELS,
         predictions=expand(
             "<results>/rounds/{{round}}/predictions/{shard}/predictions.parquet",
             shard=range(campaign.prediction.shards),
@@ -101,7 +101,7 @@ checkpoint assess_round:
         evaluation="<results>/rounds/{round}/evaluation/metrics.parquet",
         geometry_metrics=measured_by_geometries,
         evaluation_calibration="<results>/rounds/{round}/evaluation/calibration.json",
-        calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
+        calibration=f"<results>/references/{OBJECTIVE_LEVEL}/calibration.json",
     output:
         figures="<results>/rounds/{round}/figures.json",
         metrics="<results>/rounds/{round}/metrics.parquet",

@@ -13,6 +13,7 @@ from molsieve.acquisition.stopping import verdict
 from molsieve.levels import level_id
 from molsieve.loading import load_mapping, read_yaml
 from molsieve.prediction_shards import candidate_shards_read
+from molsieve.property_settings import fidelity_of, objective_level
 from molsieve.retries.orders import orders_in_force
 from molsieve.section import CampaignError
 
@@ -78,6 +79,12 @@ def without(mapping, *keys):
     return {key: value for key, value in mapping.items() if key not in keys}
 
 
+def stop_leaves():
+    """The stop section, less what only a campaign with several goals reads."""
+    goals = getattr(campaign.objective, "goals", {})
+    return without(leaves("stop"), *(() if len(goals) > 1 else ("missed_hypervolume",)))
+
+
 def acquisition_of(wildcards):
     """The acquisition leaves that act on a round's selection: another function spares the seed."""
     section = leaves("acquisition")
@@ -103,6 +110,15 @@ def candidate_files():
 def candidate_elements():
     """Elements that candidates may hold."""
     return domain_config.elements(campaign.candidates)
+
+
+FIDELITY = fidelity_of(leaves())
+OBJECTIVE_LEVEL = objective_level(leaves())
+"""Name of the level that objectives are at."""
+OBJECTIVE_LABELS = "<results>/rounds/{round}/dataset/" + (
+    "labels.parquet" if FIDELITY is None else "fidelity.parquet"
+)
+"""The labels that tell objectives."""
 
 
 def level_of(wildcards):
@@ -229,7 +245,7 @@ def measured_by_geometries(wildcards):
 
 
 def previous_labels(wildcards):
-    return of_previous_round(wildcards, "<results>/rounds/{round}/dataset/labels.parquet")
+    return of_previous_round(wildcards, OBJECTIVE_LABELS)
 
 
 def previous_member(wildcards):
@@ -239,6 +255,56 @@ def previous_member(wildcards):
     return of_previous_round(
         wildcards, f"<results>/rounds/{{round}}/committee/{wildcards.member}/model.pt"
     )
+
+
+def property_leaves():
+    """Settings of the property heads, None of a domain that has none."""
+    if not hasattr(campaign, "properties"):
+        return None
+    return leaves("properties")
+
+
+def property_members(wildcards):
+    """The property heads of a round, where the domain's objectives need them."""
+    if property_leaves() is None:
+        return []
+    members = range(campaign.potential.members)
+    folder = f"<results>/rounds/{wildcards.round}/properties"
+    return [f"{folder}/{member}/model.pt" for member in members]
+
+
+def shared_representation(wildcards):
+    """The energy member whose atom features a property member shares."""
+    if not property_leaves() or property_leaves()["representation"] == "own":
+        return []
+    return f"<results>/rounds/{wildcards.round}/committee/{wildcards.member}/model.pt"
+
+
+def previous_property_member(wildcards):
+    """The property member to start from, where the campaign warm-starts its rounds."""
+    if not campaign.potential.warm_start:
+        return []
+    return of_previous_round(
+        wildcards, f"<results>/rounds/{{round}}/properties/{wildcards.member}/model.pt"
+    )
+
+
+def heads_levels():
+    """Names of the levels that the property heads learn from."""
+    return list(dict.fromkeys([campaign.labels.level, OBJECTIVE_LEVEL]))
+
+
+def fidelity_labels(wildcards):
+    """Labels of the better level, where one corrects what labels.level teaches."""
+    return [] if FIDELITY is None else OBJECTIVE_LABELS
+
+
+def fidelity_receipts_so_far(wildcards):
+    return [
+        f"<results>/rounds/{round}/fidelity/{shard}.parquet"
+        for round in range(int(wildcards.round) + 1)
+        for shard in range(campaign.labels.shards)
+    ]
 
 
 def earlier_rounds(wildcards, pattern):
@@ -282,8 +348,13 @@ def parity_so_far(wildcards):
 
 
 def used_levels():
-    """Names of the levels that label: the rounds' and the confirming one."""
-    return list(dict.fromkeys([campaign.labels.level, campaign.ranking.confirm.level]))
+    """Names of the levels that label: the rounds', a better one of theirs, the confirming one."""
+    return list(dict.fromkeys([campaign.labels.level, *hit_levels()]))
+
+
+def hit_levels():
+    """Names of the levels that label hits: the objective's and the confirming one."""
+    return list(dict.fromkeys([OBJECTIVE_LEVEL, campaign.ranking.confirm.level]))
 
 
 def all_receipts(wildcards):
@@ -297,7 +368,7 @@ def hit_receipts(wildcards):
     """Hits are labelled at both levels, so that the errors of model, geometry and level part."""
     return [
         f"<results>/rounds/{wildcards.round}/hits/{level}/{shard}.parquet"
-        for level in used_levels()
+        for level in hit_levels()
         for shard in range(campaign.ranking.confirm.shards)
     ]
 

@@ -3,6 +3,7 @@
 # Inputs: <results>/rounds/{round}/{selection,structures}.parquet, <results>/references/*.parquet,
 #   <results>/retries/{order}/* of `molsieve retry`
 # Outputs: receipts, <results>/rounds/{round}/dataset/*.parquet, <results>/references/{level}/*
+#   (of a better level: <results>/rounds/{round}/{fidelity/*,dataset/fidelity.parquet})
 
 
 rule label_references:
@@ -128,3 +129,52 @@ rule collect_labels:
         seed=campaign.seed,
     script:
         "../../scripts/collect_labels.py"
+
+
+rule label_fidelity:
+    """Label a share of a round's structures at the better level, too, in a worker pool."""
+    input:
+        selection="<results>/rounds/{round}/selection.parquet",
+        structures="<results>/rounds/{round}/structures.parquet",
+    output:
+        receipt="<results>/rounds/{round}/fidelity/{shard}.parquet",
+    log:
+        "<logs>/label_fidelity/{round}_{shard}.log",
+    conda:
+        "../../envs/dft.yaml"
+    threads: fidelity_cores
+    resources:
+        mem_mb=fidelity_memory,
+        runtime=fidelity_runtime,
+        gpu=fidelity_gpus,
+    params:
+        campaign=campaign.campaign,
+        level=level_leaves(OBJECTIVE_LEVEL),
+        share=(FIDELITY or {}).get("share"),
+        shards=campaign.labels.shards,
+        seed=campaign.seed,
+    script:
+        "../../scripts/label_fidelity.py"
+
+
+rule collect_fidelity:
+    """The better level's labels of a round's dataset, frozen."""
+    input:
+        dataset="<results>/rounds/{round}/dataset/dataset.parquet",
+        receipts=fidelity_receipts_so_far,
+    output:
+        labels="<results>/rounds/{round}/dataset/fidelity.parquet",
+    log:
+        "<logs>/collect_fidelity/{round}.log",
+    retries: QUICK_RETRIES
+    localrule: QUICK
+    conda:
+        "../../envs/chem.yaml"
+    resources:
+        mem_mb=table_memory,
+        runtime=table_runtime,
+    params:
+        campaign=campaign.campaign,
+        level=level_leaves(OBJECTIVE_LEVEL),
+    script:
+        "../../scripts/collect_fidelity.py"

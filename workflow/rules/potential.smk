@@ -1,6 +1,7 @@
 # Purpose: the committee of interatomic potentials of a round, and what its word is worth.
 # Inputs: <results>/rounds/{round}/dataset/*.parquet, <results>/references/{level}/calibration.json
-# Outputs: <results>/rounds/{round}/committee/{member}/model.*, <results>/rounds/{round}/evaluation/*
+# Outputs: <results>/rounds/{round}/{committee,properties}/{member}/model.*,
+#   <results>/rounds/{round}/evaluation/*
 
 
 rule train_member:
@@ -31,6 +32,37 @@ rule train_member:
         "../../scripts/train_member.py"
 
 
+rule train_property_member:
+    """Train one member's heads for excited-state properties, where a domain's objectives need them."""
+    input:
+        dataset="<results>/rounds/{round}/dataset/dataset.parquet",
+        structures="<results>/rounds/{round}/dataset/structures.parquet",
+        labels="<results>/rounds/{round}/dataset/labels.parquet",
+        fidelity=fidelity_labels,
+        representation=shared_representation,
+        previous=previous_property_member,
+    output:
+        weights="<results>/rounds/{round}/properties/{member}/model.pt",
+        hyperparameters="<results>/rounds/{round}/properties/{member}/model.json",
+    log:
+        "<logs>/train_property_member/{round}_{member}.log",
+    conda:
+        "../../envs/ml.yaml"
+    threads: 1
+    resources:
+        mem_mb=training_memory,
+        runtime=training_runtime,
+        gpu=committee_gpus,
+    params:
+        domain=campaign.domain,
+        levels=[level_leaves(level) for level in heads_levels()],
+        potential=without(leaves("potential"), "members"),
+        properties=property_leaves(),
+        seed=campaign.seed,
+    script:
+        "../../scripts/train_property_member.py"
+
+
 rule evaluate_committee:
     """Errors and calibration of the committee on data it has not seen."""
     input:
@@ -41,11 +73,13 @@ rule evaluate_committee:
             "<results>/rounds/{{round}}/committee/{member}/model.pt",
             member=range(campaign.potential.members),
         ),
-        calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
+        fidelity=fidelity_labels,
+        calibration=f"<results>/references/{OBJECTIVE_LEVEL}/calibration.json",
         built=expand(
             "<results>/structures/{shard}/structures.parquet",
             shard=range(campaign.candidates.shards),
         ),
+        properties=property_members,
     output:
         metrics="<results>/rounds/{round}/evaluation/metrics.parquet",
         calibration="<results>/rounds/{round}/evaluation/calibration.json",
@@ -80,8 +114,9 @@ rule predict_candidates:
             "<results>/rounds/{{round}}/committee/{member}/model.pt",
             member=range(campaign.potential.members),
         ),
+        properties=property_members,
         evaluation="<results>/rounds/{round}/evaluation/calibration.json",
-        calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
+        calibration=f"<results>/references/{OBJECTIVE_LEVEL}/calibration.json",
     output:
         predictions="<results>/rounds/{round}/predictions/{shard}/predictions.parquet",
         structures="<results>/rounds/{round}/predictions/{shard}/structures.parquet",

@@ -21,9 +21,9 @@ rule select_hits:
             "<results>/rounds/{{round}}/predictions/{shard}/structures.parquet",
             shard=range(campaign.prediction.shards),
         ),
-        labels="<results>/rounds/{round}/dataset/labels.parquet",
+        labels=OBJECTIVE_LABELS,
         labelled=labelled_minima,
-        calibration=f"<results>/references/{campaign.labels.level}/calibration.json",
+        calibration=f"<results>/references/{OBJECTIVE_LEVEL}/calibration.json",
     output:
         selection="<results>/rounds/{round}/hits/selection.parquet",
         structures="<results>/rounds/{round}/hits/structures.parquet",
@@ -66,7 +66,7 @@ rule confirm_hits:
     params:
         campaign=campaign.campaign,
         level=level_of,
-        labels_level=campaign.labels.level,
+        labels_level=OBJECTIVE_LEVEL,
         shards=campaign.ranking.confirm.shards,
     script:
         "../../scripts/confirm_hits.py"
@@ -82,11 +82,11 @@ rule rank_candidates:
             "<results>/rounds/{{round}}/predictions/{shard}/predictions.parquet",
             shard=range(campaign.prediction.shards),
         ),
-        labels="<results>/rounds/{round}/dataset/labels.parquet",
+        labels=OBJECTIVE_LABELS,
         labelled=labelled_minima,
         calibrations=expand(
             "<results>/references/{level}/calibration.json",
-            level=[campaign.labels.level, campaign.ranking.confirm.level],
+            level=[OBJECTIVE_LEVEL, campaign.ranking.confirm.level],
         ),
         built=expand(
             "<results>/structures/{shard}/structures.parquet",
@@ -115,7 +115,7 @@ rule rank_candidates:
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,
-        labels_level=level_leaves(campaign.labels.level),
+        labels_level=level_leaves(OBJECTIVE_LEVEL),
         confirm_level=level_leaves(campaign.ranking.confirm.level),
         objective=leaves("objective"),
         ranking=leaves("ranking"),

@@ -48,7 +48,7 @@ rule build_report:
         runtime=table_runtime,
     params:
         campaign=campaign.campaign,
-        stop=leaves("stop"),
+        stop=stop_leaves(),
         levels=list(used_levels()),
         batch_labels=campaign.acquisition.batch_labels,
     script:

@@ -13,6 +13,7 @@ QUICK = resources.is_small(campaign)
 QUICK_RETRIES = 0 if QUICK else None
 
 RAW_CANDIDATES = domain_config.raw_candidates(campaign.candidates.source)
+HELD_CANDIDATES = getattr(domain_config, "HELD_CANDIDATES", RAW_CANDIDATES)
 CANDIDATES = RAW_CANDIDATES / campaign.candidates.shards
 
 
@@ -26,7 +27,7 @@ def screening_cores(wildcards):
 
 
 def screening_memory(wildcards, attempt):
-    return resources.screening_memory_mb(RAW_CANDIDATES, attempt)
+    return resources.screening_memory_mb(min(RAW_CANDIDATES, HELD_CANDIDATES), attempt)
 
 
 def screening_runtime(wildcards, threads, attempt):
@@ -110,6 +111,29 @@ def label_runtime(wildcards, threads, attempt):
 
 def label_gpus(wildcards):
     return int(resources.on_gpu(label_task(wildcards)[0]))
+
+
+def fidelity_work(wildcards):
+    """The better level and its labels of a round, all shards together, at most."""
+    level = campaign.level(OBJECTIVE_LEVEL)
+    return level, expected_labels(level, labels_of(int(wildcards.round)))
+
+
+def fidelity_cores(wildcards):
+    return resources.label_cores(*fidelity_work(wildcards), campaign.labels.shards)
+
+
+def fidelity_memory(wildcards, threads, attempt):
+    return resources.label_memory_mb(campaign.level(OBJECTIVE_LEVEL), threads, attempt)
+
+
+def fidelity_runtime(wildcards, threads, attempt):
+    work = fidelity_work(wildcards)
+    return resources.label_minutes(campaign, *work, campaign.labels.shards, threads, attempt)
+
+
+def fidelity_gpus(wildcards):
+    return int(resources.on_gpu(campaign.level(OBJECTIVE_LEVEL)))
 
 
 def committee_gpus(wildcards=None):

@@ -12,6 +12,7 @@ from molsieve.plan.pricing import Space, Stage, assumptions, disk_bytes, label_w
 from molsieve.plan.pricing import stages as priced_stages
 from molsieve.plan.shard_advice import length_advice, shard_advice
 from molsieve.prices import searches
+from molsieve.property_settings import fidelity_of, objective_level
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,9 @@ def jobs_by_rule(campaign: Campaign, rounds: int) -> dict[str, int]:
 
     ``snakemake -n`` unrolls to ``stop.max_rounds`` and shows as many when that is the lower limit.
     """
-    levels = len({campaign.labels.level, campaign.ranking.confirm.level})
+    objective = objective_level(campaign.model_dump(mode="json"))
+    hit_levels = {objective, campaign.ranking.confirm.level}
+    levels = len({campaign.labels.level, *hit_levels})
     return {
         "all": 1,
         "enumerate_candidates": 1,
@@ -100,15 +103,26 @@ def jobs_by_rule(campaign: Campaign, rounds: int) -> dict[str, int]:
         "label_batch": rounds * campaign.labels.shards,
         "collect_labels": rounds,
         "train_member": rounds * campaign.potential.members,
+        **property_jobs(campaign, rounds),
         "evaluate_committee": rounds,
         "predict_candidates": rounds * campaign.prediction.shards,
         "propose_geometries": searches(campaign.acquisition.geometries, rounds),
         "assess_round": rounds,
         "select_hits": 1,
-        "confirm_hits": levels * campaign.ranking.confirm.shards,
+        "confirm_hits": len(hit_levels) * campaign.ranking.confirm.shards,
         "rank_candidates": 1,
         "build_report": 1,
     }
+
+
+def property_jobs(campaign: Campaign, rounds: int) -> dict[str, int]:
+    """Those of a domain with property heads, and of a better level that corrects them."""
+    if not hasattr(campaign, "properties"):
+        return {}
+    jobs = {"train_property_member": rounds * campaign.potential.members}
+    if fidelity_of(campaign.model_dump(mode="json")) is not None:
+        jobs |= {"label_fidelity": rounds * campaign.labels.shards, "collect_fidelity": rounds}
+    return jobs
 
 
 FILES_PER_JOB = {
@@ -119,6 +133,7 @@ FILES_PER_JOB = {
     "select_batch": 2,
     "collect_labels": 3,
     "train_member": 2,
+    "train_property_member": 2,
     "evaluate_committee": 3,
     "predict_candidates": 2,
     "propose_geometries": 2,
@@ -135,12 +150,13 @@ KEPT = (
     "build_structures",
     "build_references",
     "train_member",
+    "train_property_member",
     "evaluate_committee",
     "predict_candidates",
     "propose_geometries",
 )
 """Rules whose finished outputs stay under other names, too, with their digests."""
-LABELLING = ("label_references", "label_batch", "confirm_hits")
+LABELLING = ("label_references", "label_batch", "label_fidelity", "confirm_hits")
 
 
 def file_count(campaign: Campaign, rounds: int) -> int:
@@ -154,6 +170,8 @@ def file_count(campaign: Campaign, rounds: int) -> int:
     # One job writes all shards of candidates.
     outputs["enumerate_candidates"] = campaign.candidates.shards  # type: ignore[attr-defined]
     logs = 2 * (sum(jobs.values()) - jobs["all"])
-    kept = sum(outputs[rule] + jobs[rule] for rule in KEPT)
-    beside = sum(jobs[rule] for rule in UNDECLARED) + 3 * sum(jobs[rule] for rule in LABELLING)
+    kept = sum(outputs[rule] + jobs[rule] for rule in KEPT if rule in jobs)
+    beside = sum(jobs[rule] for rule in UNDECLARED) + 3 * sum(
+        jobs.get(rule, 0) for rule in LABELLING
+    )
     return sum(outputs.values()) + logs + kept + beside

@@ -23,6 +23,7 @@ from molsieve.prices import (
     CANDIDATE_BYTES,
     DFT_GPU_SPEEDUP,
     GPU_SPEEDUP,
+    PROPERTY_TRAINING_S_PER_ATOM,
     RECOVERY_SHARE,
     ROW_BYTES,
     SCREEN_S,
@@ -32,6 +33,7 @@ from molsieve.prices import (
     searches,
     width,
 )
+from molsieve.property_settings import fidelity_of, objective_level
 from molsieve.section import CampaignError
 
 GFN2 = TbliteLevel.model_validate({"engine": "tblite"})
@@ -125,12 +127,18 @@ class LabelWork:
 def label_work(campaign: Campaign, space: Space, round_labels: int) -> list[LabelWork]:
     """Labels by level: of the rounds, of the measured systems, of the hits.
 
-    The label level also has the free atoms (the prior of the committee's baseline) and the hits'
-    built minima (they tell the geometry's error from the model's).
+    The label level also has the free atoms (the prior of the committee's baseline), that of the
+    objective the hits' built minima (they tell the geometry's error from the model's).
     """
     confirm, label_level = campaign.ranking.confirm, campaign.labels.level
     hits = (confirm.top + confirm.controls) * space.species_per_candidate
-    drawn = {label_level: round_labels + 2 * hits}
+    plain = campaign.model_dump(mode="json")
+    drawn = {label_level: round_labels}
+    if (fidelity := fidelity_of(plain)) is not None:
+        # All of those drawn at random to judge, and the share of those that train.
+        share = 1 - (1 - campaign.acquisition.random_share) * (1 - fidelity["share"])
+        drawn[fidelity["level"]] = math.ceil(share * round_labels)
+    drawn[objective_level(plain)] += 2 * hits
     drawn.setdefault(confirm.level, hits)
     levels = {name: campaign.level(name) for name in drawn}
     model = cost_model(campaign)
@@ -169,7 +177,8 @@ def cost_model(campaign: Campaign) -> CostModel:
     store = Path(campaign.run.label_store)
     if not store.exists():
         return CostModel()
-    names = dict.fromkeys([campaign.labels.level, campaign.ranking.confirm.level])
+    objective = objective_level(campaign.model_dump(mode="json"))
+    names = dict.fromkeys([campaign.labels.level, objective, campaign.ranking.confirm.level])
     return CostModel.from_store(store, [campaign.level(name) for name in names])
 
 
@@ -205,6 +214,7 @@ def stages(
             epochs * per_atom["training"],
             on_gpu,
         ),
+        *_property_stages(campaign, space, by_round),
         _stage(
             "prediction",
             f"{evaluations:,} evaluations",
@@ -218,6 +228,18 @@ def stages(
             on_gpu,
         ),
     ]
+
+
+def _property_stages(campaign: Campaign, space: Space, by_round: Sequence[int]) -> list[Stage]:
+    """Training of property heads, of a domain that has them."""
+    settings = getattr(campaign, "properties", None)
+    if settings is None:
+        return []
+    members = campaign.potential.members
+    each = PROPERTY_TRAINING_S_PER_ATOM * width(campaign.potential) * space.atoms
+    seconds = sum(cumulative(by_round)) * members * settings.max_epochs * each
+    work = f"{members * len(by_round)} members"
+    return [_stage("property heads", work, seconds, campaign.potential.device != "cpu")]
 
 
 def _config(campaign: Campaign) -> ModuleType:

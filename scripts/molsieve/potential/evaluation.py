@@ -88,7 +88,7 @@ def committee_residuals(
     committee: Committee, rows: pd.DataFrame, structures: pd.DataFrame, labels: pd.DataFrame
 ) -> Residuals:
     """Residuals of the committee's mean on the rows of a dataset, in their order."""
-    structures = _labelled_geometries(rows, structures, labels)
+    structures = labelled_geometries(rows, structures, labels)
     labels = labels.drop_duplicates("structure_id").set_index("structure_id")
     labels = labels.loc[list(rows["structure_id"])]
     outputs, sizes = [], []
@@ -121,7 +121,7 @@ def committee_residuals(
     )
 
 
-def _labelled_geometries(
+def labelled_geometries(
     rows: pd.DataFrame, structures: pd.DataFrame, labels: pd.DataFrame
 ) -> pd.DataFrame:
     """Structures in the rows' order, at the geometry their label belongs to."""
@@ -209,19 +209,8 @@ def fit_calibration(part: Residuals | None, space: FeatureSpace | None) -> dict[
         return {"energy_scale": 1.0, "force_scale": 1.0, "calibration_structures": 0}
     fitted: dict[str, Any] = {"calibration_structures": len(part.groups)}
     for quantity in quantities(part, space):
-        plain = quantity.inputs[quantity.plain[0]]
-        # Members that agree exactly (free atoms: no force at all) leave nothing to scale.
-        scale = calibration.fit_scale(quantity.errors, plain) if np.any(plain > 0) else 1.0
-        fitted[f"{quantity.name}_scale"] = scale
-        model, figures = fit_best(
-            quantity.measures, quantity.plain, quantity.inputs, quantity.errors, quantity.groups
-        )
-        fitted[quantity.name] = model.as_dict() | {
-            "unit": quantity.unit,
-            "n": len(quantity.errors),
-            "groups": len(set(quantity.groups)),
-            "measures": [figure.as_dict() for figure in figures],
-        }
+        scale, model = fitted_quantity(quantity)
+        fitted |= {f"{quantity.name}_scale": scale, quantity.name: model}
     if len(set(part.groups)) >= MIN_GROUPS:
         domain = fit_domain(part.spreads(space).domain, part.force_errors, part.groups)
         fitted["domain"] = domain.as_dict()
@@ -230,6 +219,22 @@ def fit_calibration(part: Residuals | None, space: FeatureSpace | None) -> dict[
     if space is not None and ("feature" in scores or any("feature_distance" in w for w in read)):
         fitted["features"] = space.as_dict()
     return fitted
+
+
+def fitted_quantity(quantity: Quantity) -> tuple[float, dict[str, Any]]:
+    """The scale of the plain spread, and the best model of the spread with its figures; JSON."""
+    plain = quantity.inputs[quantity.plain[0]]
+    # Members that agree exactly (free atoms: no force at all) leave nothing to scale.
+    scale = calibration.fit_scale(quantity.errors, plain) if np.any(plain > 0) else 1.0
+    model, figures = fit_best(
+        quantity.measures, quantity.plain, quantity.inputs, quantity.errors, quantity.groups
+    )
+    return scale, model.as_dict() | {
+        "unit": quantity.unit,
+        "n": len(quantity.errors),
+        "groups": len(set(quantity.groups)),
+        "measures": [figure.as_dict() for figure in figures],
+    }
 
 
 def residual_metrics(

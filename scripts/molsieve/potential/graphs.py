@@ -73,15 +73,15 @@ class GraphSet:
         self,
         batch: AtomsBatch,
         cutoff_angstrom: float,
-        energy_ev: Tensor,
-        forces_ev_per_angstrom: Tensor,
+        energy_ev: Tensor | None = None,
+        forces_ev_per_angstrom: Tensor | None = None,
         stress_ev_per_angstrom3: Tensor | None = None,
     ):
         """Build the neighbour lists once.
 
         Args:
-            energy_ev: (S,) float64.
-            forces_ev_per_angstrom: (N, 3).
+            energy_ev: (S,) float64; None where energies play no part.
+            forces_ev_per_angstrom: (N, 3), or None as well.
             stress_ev_per_angstrom3: (S, 3, 3), NaN where there is none; None: none anywhere.
         """
         precision = torch.get_default_dtype()
@@ -91,8 +91,10 @@ class GraphSet:
         edges = neighbour_list(batch, cutoff_angstrom)
         self.data = replace(
             GraphBatch.from_batch(batch, edges),
-            energy_ev=energy_ev.double(),
-            forces_ev_per_angstrom=forces_ev_per_angstrom.to(precision),
+            energy_ev=None if energy_ev is None else energy_ev.double(),
+            forces_ev_per_angstrom=None
+            if forces_ev_per_angstrom is None
+            else forces_ev_per_angstrom.to(precision),
             stress_ev_per_angstrom3=stress,
         )
         self.sizes = batch.sizes
@@ -143,6 +145,10 @@ class GraphSet:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def atoms(self, indices: Tensor) -> Tensor:
+        """Places of the atoms of the structures of ``indices``, in the order of :meth:`batch`."""
+        return _ranges(self.atom_start[indices], self.sizes[indices])[0]
+
     def batch(self, indices: Tensor) -> GraphBatch:
         """The structures of ``indices`` (any order, repeats allowed) as one batch."""
         sizes, edge_counts = self.sizes[indices], self.edge_counts[indices]
@@ -151,7 +157,6 @@ class GraphSet:
         start = torch.cumsum(sizes, 0) - sizes
         move = (start - self.atom_start[indices]).index_select(0, edge_structure)
         data = self.data
-        assert data.energy_ev is not None and data.forces_ev_per_angstrom is not None
         return GraphBatch(
             numbers=data.numbers.index_select(0, atoms),
             structure=structure,
@@ -160,8 +165,8 @@ class GraphSet:
             centre=data.centre.index_select(0, edges) + move,
             neighbour=data.neighbour.index_select(0, edges) + move,
             vectors=data.vectors.index_select(0, edges),
-            energy_ev=data.energy_ev[indices],
-            forces_ev_per_angstrom=data.forces_ev_per_angstrom.index_select(0, atoms),
+            energy_ev=_rows(data.energy_ev, indices),
+            forces_ev_per_angstrom=_rows(data.forces_ev_per_angstrom, atoms),
             volume_angstrom3=_rows(data.volume_angstrom3, indices),
             stress_ev_per_angstrom3=_rows(data.stress_ev_per_angstrom3, indices),
         )

@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from molsieve import __version__, campaign, tables
 from molsieve.potential import schnetpack_import
@@ -53,7 +53,7 @@ def describe(
     }
 
 
-def save_member(model: EnergyModel, description: dict[str, Any], folder: Path) -> None:
+def save_member(model: nn.Module, description: dict[str, Any], folder: Path) -> None:
     """Write ``model.pt`` and then ``model.json``, each by temporary name and rename."""
     state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     with tables.atomic_path(folder / "model.pt") as temporary:

@@ -12,6 +12,7 @@ from molsieve.report.markup import (
     is_missing,
     nothing,
     number,
+    over,
     paragraph,
     plus_minus,
     section,
@@ -21,7 +22,7 @@ from molsieve.report.markup import (
     words,
 )
 from molsieve.report.molecules import draw_molecule
-from molsieve.report.results import Results
+from molsieve.report.results import Results, subheading
 
 CARDS = 12
 UNCALIBRATED = (
@@ -116,6 +117,25 @@ def confirmed_section(results: Results) -> str:
     if confirmed.empty:
         note = nothing("No candidate has been confirmed at the high level.")
         return section("confirmed", "Confirmation", note)
+    # The balance of several objectives comes first, then each of them.
+    parts = [results, *(results.each() if results.several else [])]
+    protocols = confirmed["confirmed_protocol"].dropna().unique()
+    return section(
+        "confirmed",
+        "Confirmation",
+        paragraph(
+            "Top candidates are picked because they look good, so their predictions flatter "
+            "themselves (winner's curse); the random controls show the error without that choice."
+        ),
+        *map(_confirmed, parts),
+        paragraph("Errors: " + "; ".join(ERRORS.values()) + "."),
+        paragraph("Confirmed by: " + "; ".join(protocols) + ".") if len(protocols) else "",
+    )
+
+
+def _confirmed(results: Results) -> str:
+    """Values and errors of one objective."""
+    confirmed = results.ranking[results.ranking["confirmed_value"].notna()].sort_values("rank")
     unit = results.unit
     rows = [
         [
@@ -128,21 +148,10 @@ def confirmed_section(results: Results) -> str:
         ]
         for _, r in confirmed.iterrows()
     ]
-    protocols = confirmed["confirmed_protocol"].dropna().unique()
-    columns = ["rank", "candidate", "why", f"predicted / {unit}", f"confirmed / {unit}"]
-    columns += [f"{words(e)} / {unit}" for e in ERRORS]
-    return section(
-        "confirmed",
-        "Confirmation",
-        paragraph(
-            "Top candidates are picked because they look good, so their predictions flatter "
-            "themselves (winner's curse); the random controls show the error without that choice."
-        ),
-        table(columns, rows, texts=("candidate", "why")),
-        _error_summary(confirmed, unit),
-        paragraph("Errors: " + "; ".join(ERRORS.values()) + "."),
-        paragraph("Confirmed by: " + "; ".join(protocols) + ".") if len(protocols) else "",
-    )
+    columns = ["rank", "candidate", "why", over("predicted", unit), over("confirmed", unit)]
+    columns += [over(words(e), unit) for e in ERRORS]
+    shown = table(columns, rows, texts=("candidate", "why"))
+    return subheading(results) + shown + _error_summary(confirmed, unit)
 
 
 def _error_summary(confirmed: pd.DataFrame, unit: str) -> str:
@@ -158,7 +167,7 @@ def _error_summary(confirmed: pd.DataFrame, unit: str) -> str:
                 )
     if not rows:
         return ""
-    columns = ["confirmed as", "error", "n", f"mean / {unit}", f"mean absolute / {unit}"]
+    columns = ["confirmed as", "error", "n", over("mean", unit), over("mean absolute", unit)]
     return table(columns, rows, texts=("confirmed as", "error"))
 
 

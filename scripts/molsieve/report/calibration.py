@@ -19,7 +19,7 @@ from molsieve.report.markup import (
     table,
     words,
 )
-from molsieve.report.results import Results
+from molsieve.report.results import Results, subheading
 from molsieve.report.svg import Axis, Plot
 
 LEVELS = (10, 20, 30, 40, 50, 60, 68, 70, 80, 90, 95)
@@ -36,8 +36,10 @@ TITLE = "Calibration of the uncertainty"
 
 def calibration_section(results: Results) -> str:
     """How often the truth lay inside the interval that promised to hold it, and why."""
-    judged = [q for q in QUANTITIES if len(results.metric_rows("test", f"{q}coverage_68"))]
-    if not judged:
+    # With several objectives each has its own part, and energies and forces theirs.
+    parts = [*results.each(), *([results] if results.several else [])]
+    told = [(part, q) for part in parts if (q := _judged(part))]
+    if not told:
         note = nothing("No test candidate with an uncertainty: calibration cannot be judged yet.")
         return section("calibration", TITLE, note)
     return section(
@@ -50,11 +52,20 @@ def calibration_section(results: Results) -> str:
             "width was read off the errors of the calibration part; the normal ones, for "
             "comparison, take the standard deviation for that of a bell curve."
         ),
-        beside(*(_reliability(results, quantity) for quantity in judged)),
-        _coverage(results, judged),
-        _measures(results),
+        *(_quantities(part, judged) for part, judged in told),
         _domain(results),
     )
+
+
+def _judged(results: Results) -> list[str]:
+    return [q for q in QUANTITIES if len(results.metric_rows("test", f"{q}coverage_68"))]
+
+
+def _quantities(results: Results, judged: list[str]) -> str:
+    """Reliability, coverage and measures of some quantities."""
+    heading = subheading(results) if "" in judged else ""
+    drawings = beside(*(_reliability(results, quantity) for quantity in judged))
+    return heading + drawings + _coverage(results, judged) + _measures(results)
 
 
 def _reliability(results: Results, quantity: str) -> str:
@@ -222,7 +233,7 @@ def _domain(results: Results) -> str:
             f"{100 * alarms['value']:.1f} % {_percent(alarms['interval'])} of {int(alarms['n'])} "
             "test structures were flagged"
         )
-    predictions = results.predictions
+    predictions = results.predictions.drop_duplicates("candidate_id")
     outside = predictions[predictions["reason"].fillna("").str.contains("unlike the calibration")]
     text += f". {len(outside):,} of {len(predictions):,} candidates are out of domain by this."
     return paragraph(text)

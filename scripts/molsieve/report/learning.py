@@ -17,14 +17,16 @@ from molsieve.report.markup import (
     figure,
     figure_name,
     interval_text,
+    is_missing,
     nothing,
     number,
+    over,
     paragraph,
     section,
     table,
     words,
 )
-from molsieve.report.results import Results
+from molsieve.report.results import Results, subheading
 from molsieve.report.svg import Axis, Plot, axis_from_zero, axis_of_rounds, axis_over
 
 HELD_OUT = ("test", "calibration")
@@ -43,7 +45,10 @@ def stop_section(results: Results) -> str:
         "stop",
         "Why the loop stopped",
         f'<p class="headline">{lines}</p>',
-        beside(_expected_missed_plot(results), _figures_table(results)),
+        beside(
+            _hypervolume_plot(results) if results.goals else _expected_missed_plot(results),
+            _figures_table(results),
+        ),
         paragraph(f"Limits of the campaign file: {stop}."),
     )
 
@@ -93,17 +98,45 @@ def _expected_missed_plot(results: Results) -> str:
     )
 
 
+def _hypervolume_plot(results: Results) -> str:
+    """What the labelled front dominates, and what labelling everything is expected to dominate."""
+    told = [f for f in results.figures if "hypervolume" in f]
+    if not told:
+        return ""
+    rounds = [int(f["round"]) for f in told]
+    found, expected = ([float(f[k]) for f in told] for k in ("hypervolume", "expected_hypervolume"))
+    x = axis_of_rounds(rounds)
+    y = axis_from_zero("hypervolume", found, expected)
+    plot = Plot(x, y, "Hypervolume of the front against round", 500, 320)
+    for series, name, values in (
+        (2, "expected, were all labelled", expected),
+        (1, "labelled", found),
+    ):
+        tips = [f"round {r}, {name}: {v:.4g}" for r, v in zip(rounds, values, strict=True)]
+        plot.line(rounds, values, f"series-{series}")
+        plot.points(rounds, values, series, name, tips=tips, size=5)
+    return figure(
+        plot.svg(),
+        "Hypervolume: the volume of utilities that the Pareto front of the labelled candidates "
+        f"dominates, after each round (n = {len(told)} rounds). A utility is 0 at what the "
+        "campaign calls worst and 1 at what it calls ideal.",
+    )
+
+
 def parity_section(results: Results) -> str:
     """Predicted against labelled, of held-out candidates of the last round that has any."""
+    return section("parity", "Parity", *map(_parity, results.each()))
+
+
+def _parity(results: Results) -> str:
+    """Drawing and errors of one objective."""
     held = _held_out(results.parity)
     if held.empty:
-        return section(
-            "parity", "Parity", nothing("No candidate has been held out and labelled yet.")
-        )
+        return nothing("No candidate has been held out and labelled yet.")
     last = held[held["round"] == held["round"].max()]
     names = results.identifiers()
     unit = results.unit
-    axis = f"{{}} {results.objective} / {unit}"
+    axis = over(f"{{}} {results.objective}", unit)
     spread = np.nan_to_num(last["std"].to_numpy(float))
     both = [last["label_value"], last["mean"] - spread, last["mean"] + spread]
     whole = axis_over("", *both)
@@ -128,9 +161,9 @@ def parity_section(results: Results) -> str:
         f"Round {int(last['round'].max())}: committee against labels on candidates that never "
         f"trained it, n = {len(last)}. {_bars_of_parity(results)}",
     )
-    columns = ["split", "n", f"MAE / {unit}", f"RMSE / {unit}", f"bias / {unit}"]
+    columns = ["split", "n", *(over(error, unit) for error in ("MAE", "RMSE", "bias"))]
     errors = table(columns, _errors(last), texts=("split",))
-    return section("parity", "Parity", beside(drawing, errors))
+    return subheading(results) + beside(drawing, errors)
 
 
 def _bars_of_parity(results: Results) -> str:
@@ -169,10 +202,15 @@ def _errors(frame: pd.DataFrame) -> list[list[str]]:
 
 def rounds_section(results: Results) -> str:
     """Held-out error and calibrated spread against round, as the rounds themselves judged them."""
+    parts = [*map(_rounds, results.each()), _metrics_table(results)]
+    return section("rounds", "Error and spread by round", *parts)
+
+
+def _rounds(results: Results) -> str:
+    """Error and spread of one objective."""
     split = next((s for s in HELD_OUT if len(results.metric_rows(s, "objective_mae"))), None)
     if split is None:
-        note = nothing("No held-out candidate yet, so no error can be told.")
-        return section("rounds", "Error and spread by round", note, _metrics_table(results))
+        return nothing("No held-out candidate yet, so no error can be told.")
     error = results.metric_rows(split, "objective_mae")
     spread = results.metric_rows(split, "objective_std")
     bars = [_interval(i) for i in error["interval"]]
@@ -194,16 +232,11 @@ def rounds_section(results: Results) -> str:
             rounds, values, series, name, tips=tips, y_errors=bars if series == 1 else (), size=5
         )
     listed = ", ".join(str(n) for n in error["n"])
-    return section(
-        "rounds",
-        "Error and spread by round",
-        figure(
-            plot.svg(),
-            f"Mean absolute error of the {split} candidates and the committee's mean calibrated "
-            f"standard deviation on the same candidates (n by round: {listed}). Bars are 95 % "
-            "bootstrap intervals of the mean absolute error over candidates.",
-        ),
-        _metrics_table(results),
+    return subheading(results) + figure(
+        plot.svg(),
+        f"Mean absolute error of the {split} candidates and the committee's mean calibrated "
+        f"standard deviation on the same candidates (n by round: {listed}). Bars are 95 % "
+        "bootstrap intervals of the mean absolute error over candidates.",
     )
 
 
@@ -221,7 +254,7 @@ def _metrics_table(results: Results) -> str:
         [
             (str(int(r["round"])), int(r["round"])),
             r["split"],
-            words(r["name"]),
+            words(r["name"] if is_missing(r["objective"]) else f"{r['objective']} {r['name']}"),
             (number(r["value"], 4), r["value"]),
             interval_text(r["interval"], 4),
             r["unit"],

@@ -10,6 +10,10 @@ from typing import Any
 MISSING = "–"
 
 
+class Html(str):
+    """Text that is HTML already: a cell that holds it is not escaped."""
+
+
 def number(value: Any, digits: int = 3) -> str:
     """A number with ``digits`` decimals and a true minus sign; a dash where there is none."""
     if is_missing(value):
@@ -43,6 +47,11 @@ def is_missing(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float) and math.isnan(value)
+
+
+def over(text: str, unit: str) -> str:
+    """A heading or an axis with its unit; a quantity without one has none."""
+    return text if unit == "1" else f"{text} / {unit}"
 
 
 def words(name: str) -> str:
@@ -129,7 +138,8 @@ def _side(column: str, texts: Sequence[str]) -> str:
 def _cell(cell: Any, column: str, texts: Sequence[str]) -> str:
     text, value = cell if isinstance(cell, tuple) else (cell, None)
     sort = "" if is_missing(value) else f' data-sort="{escape(str(value))}"'
-    return f"<td{_side(column, texts)}{sort}>{escape(str(text))}</td>"
+    shown = text if isinstance(text, Html) else escape(str(text))
+    return f"<td{_side(column, texts)}{sort}>{shown}</td>"
 
 
 def count_bars(counts: Sequence[tuple[str, int]]) -> str:

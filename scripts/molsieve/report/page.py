@@ -10,6 +10,7 @@ from typing import Any
 
 from molsieve.report.answer import answer_section, confirmed_section, ranking_section
 from molsieve.report.calibration import calibration_section
+from molsieve.report.goals import answer_by_goals, front_by_goals, ranking_by_goals
 from molsieve.report.learning import parity_section, rounds_section, stop_section
 from molsieve.report.molecules import draw_molecule
 from molsieve.report.provenance import levels_section, provenance_section
@@ -39,6 +40,9 @@ SECTIONS = {
 }
 """Anchor -> (name in the contents, function), in the order of the page."""
 
+BY_GOALS = {"answer": answer_by_goals, "pareto": front_by_goals, "ranking": ranking_by_goals}
+"""Sections that read otherwise where a campaign has several goals."""
+
 HOVER_DRAWINGS = 300
 """Molecules drawn beside the pointer; the page stays under a few MB."""
 
@@ -59,7 +63,10 @@ def build_report(
         TableError: a table that does not keep its contract.
     """
     results = read_results(campaign, files, verdict)
-    body = "\n".join(function(results) for _, function in SECTIONS.values())
+    sections = {anchor: function for anchor, (_, function) in SECTIONS.items()}
+    if results.several:
+        sections |= BY_GOALS
+    body = "\n".join(function(results) for function in sections.values())
     contents = "".join(
         f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, (name, _) in SECTIONS.items()
     )

@@ -181,8 +181,10 @@ def _how_to_read(results: Results) -> str:
         "on calibration candidates that no member was trained on.",
         "“Out of domain” marks a candidate unlike anything that was labelled: its uncertainty "
         "is not to be trusted.",
-        f"“Extrapolated” marks a {results.objective} beyond all measured systems that its level "
-        "was fitted to.",
+        ""
+        if results.several
+        else f"“Extrapolated” marks a {results.objective} beyond all measured systems that its "
+        "level was fitted to.",
         "Test candidates were drawn at random, never picked by the acquisition; only they judge "
         "the error and the coverage.",
         str(getattr(results.domain, "HOW_TO_READ", "")),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
-from molsieve.objective import domain_module
-from molsieve.tables import read_table
+from molsieve.objective import Objective, domain_module, has_several, objectives
+from molsieve.tables import PER_OBJECTIVE, read_table
 
 CANDIDATE_COLUMNS = [
     "candidate_id",
@@ -115,6 +116,36 @@ class Results:
         """Columns beside the objective that the page shows: name, heading, decimals."""
         return list(getattr(self.domain, "REPORTED", ()))
 
+    @property
+    def several(self) -> tuple[Objective, ...]:
+        """The objectives of a domain that has several, else none."""
+        domain = str(self.campaign["domain"])
+        return objectives(domain) if has_several(domain) else ()
+
+    @property
+    def goals(self) -> Mapping[str, Mapping[str, Any]]:
+        """Quantity → goal, of a campaign that has several objectives."""
+        told: Mapping[str, Mapping[str, Any]] = self.campaign["objective"].get("goals", {})
+        return told
+
+    def each(self) -> list[Results]:
+        """These results objective by objective; as they are where there is one."""
+        return [self._of(objective) for objective in self.several] or [self]
+
+    def _of(self, objective: Objective) -> Results:
+        """What is told of one objective of several, as if it were the only one."""
+        own = {name: self.ranking[f"{objective.name}_{name}"] for name in PER_OBJECTIVE}
+        metrics = self.metrics[self.metrics["objective"] == objective.name]
+        parts = [f[f["objective"] == objective.name] for f in (self.predictions, self.parity)]
+        return replace(
+            self,
+            ranking=self.ranking.assign(objective=objective.name, unit=objective.unit, **own),
+            metrics=metrics.assign(objective=None),
+            predictions=parts[0],
+            parity=parts[1],
+            calibration=self.calibration.get("objectives", {}).get(objective.name, {}),
+        )
+
     def drawn(self, identifier: str) -> str:
         """The SMILES that stands for a candidate on the page."""
         as_smiles = getattr(self.domain, "drawn", str)
@@ -123,6 +154,7 @@ class Results:
     def metric_rows(self, split: str, name: str) -> pd.DataFrame:
         """The rows of one figure that have a value, one a round."""
         rows = self.metrics[(self.metrics["split"] == split) & (self.metrics["name"] == name)]
+        rows = rows[rows["objective"].isna()]
         return rows[rows["value"].notna()].drop_duplicates("round").sort_values("round")
 
     def identifiers(self) -> dict[str, str]:
@@ -131,6 +163,11 @@ class Results:
         for frame in (self.candidates, self.ranking):
             names.update(zip(frame["candidate_id"], frame["identifier"], strict=True))
         return names
+
+
+def subheading(results: Results) -> str:
+    """The objective's name above its part of a section, where there are several."""
+    return f"<h3>{escape(results.objective)}</h3>" if results.several else ""
 
 
 def read_results(campaign: Mapping[str, Any], files: ReportFiles, verdict: str) -> Results:

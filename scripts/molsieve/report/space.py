@@ -13,6 +13,7 @@ from molsieve.report.markup import (
     is_missing,
     nothing,
     number,
+    over,
     paragraph,
     plus_minus,
     section,
@@ -34,7 +35,9 @@ def acquisition_section(results: Results) -> str:
     if selection.empty:
         note = nothing("Nothing has been selected for labelling.")
         return section("acquisition", "What was acquired, and why", note)
-    known = results.predictions.drop_duplicates("candidate_id").set_index("candidate_id")["mean"]
+    # With several objectives the ranking's mean is their balance.
+    told = results.ranking if results.several else results.predictions
+    known = told.drop_duplicates("candidate_id").set_index("candidate_id")["mean"]
     picked = selection[selection["candidate_id"].notna()]
     picked = picked.drop_duplicates(["round", "candidate_id", "reason"])
     picked = picked.assign(value=picked["candidate_id"].map(known).astype(float))
@@ -62,7 +65,7 @@ def _acquisition_plot(
     if shown.empty:
         return nothing("No labelled candidate has a prediction to be placed by.")
     x = axis_of_rounds(selection_rounds(results))
-    y = axis_over(f"{results.objective} / {results.unit}", known.tolist())
+    y = axis_over(over(results.objective, results.unit), known.tolist())
     plot = Plot(x, y, "Labelled candidates by round and reason")
     quartiles = np.quantile(known, [0.25, 0.75])
     plot.band(x.low, x.high, quartiles[0], quartiles[1], "middle half of all candidates")
@@ -268,6 +271,7 @@ def _failures(results: Results) -> pd.DataFrame:
     labels = last_word.drop_duplicates(key, keep="last")
     labels = labels[labels["status"] == "failed"].sort_index()
     predictions = results.predictions[results.predictions["status"] != "ok"]
+    predictions = predictions.drop_duplicates("candidate_id")
     names = results.identifiers()
     parts = [
         ("structure", species["error_kind"], species["identifier"], species["error_message"]),

@@ -111,8 +111,12 @@ class Plot:
         y_errors: Sequence[float] | Sequence[tuple[float, float]] = (),
         size: float = 4.0,
         hollow: bool = False,
+        fills: Sequence[str] = (),
     ) -> None:
-        """Markers at (xs, ys); ``y_errors`` are half lengths or (low, high) data values."""
+        """Markers at (xs, ys); ``y_errors`` are half lengths or (low, high) data values.
+
+        ``fills``: colours of their own, ``#rrggbb``.
+        """
         self._enter(name, _marker(series, 0, 0, 4.5, hollow, ""))
         for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
             if not (math.isfinite(x) and math.isfinite(y)):
@@ -122,6 +126,8 @@ class Plot:
             extra = f' data-tip="{escape(tips[i])}"' if i < len(tips) else ""
             if i < len(molecules):
                 extra += f' data-molecule="{escape(molecules[i])}"'
+            if i < len(fills):
+                extra += f' style="fill:{escape(fills[i])}"'
             self._marks.append(_marker(series, self._to_x(x), self._to_y(y), size, hollow, extra))
 
     def _error_bar(

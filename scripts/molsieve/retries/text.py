@@ -35,6 +35,8 @@ HINTS = {
     "geometry_not_converged": "--set max_optimiser_steps=500",
     "bad_input": "fails again whatever is set",
     "engine_error": "repeat as it is once the installation or the machine is mended",
+    "roots_not_converged": "fails again whatever is set",
+    "unstable_ground_state": "fails again whatever is set: no closed-shell ground state",
 }
 
 

@@ -81,6 +81,8 @@ def _stage(
         return "collecting labels"
     if _members(campaign, path) < members:
         return f"training, {_members(campaign, path)} of {members}{_epochs(campaign, path)}"
+    if hasattr(campaign, "properties") and (heads := _property_members(campaign, path)) < members:
+        return f"training of property heads, {heads} of {members}"
     if not (path / "evaluation/metrics.parquet").exists():
         return "evaluation"
     if _predicted(campaign, path) < shards:
@@ -112,6 +114,10 @@ def _epochs(campaign: Campaign, path: Path) -> str:
 
 def _members(campaign: Campaign, path: Path) -> int:
     return existing(path / f"committee/{m}/model.pt" for m in range(campaign.potential.members))
+
+
+def _property_members(campaign: Campaign, path: Path) -> int:
+    return existing(path / f"properties/{m}/model.pt" for m in range(campaign.potential.members))
 
 
 def _predicted(campaign: Campaign, path: Path) -> int:

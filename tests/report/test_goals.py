@@ -1,0 +1,108 @@
+"""The page of a campaign with several goals: every objective, the front, colour only if stated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molsieve.domains.oled.config import Campaign
+from molsieve.domains.oled.objective import OBJECTIVES
+from molsieve.report import ReportFiles, build_report
+from molsieve.report.light import power
+from molsieve.tables import write_json, write_table
+from tests.acquisition.emitters import (
+    GOALS,
+    PREDICTIONS,
+    STATES,
+    TABLES,
+    choose,
+    figures_of,
+    ranked,
+    values_of,
+)
+
+TEMPLATE = Path(__file__).parents[2] / "workflow/report/page.html"
+EMISSION = {"stokes_shift_ev": 0.4, "linewidth_ev": 0.4, "calibrated_on": "made up <here>"}
+
+
+def campaign(emission) -> dict:
+    level = {"engine": "pyscf", "functional": "PBE0", "basis": "def2-SVP", "excitations": {}}
+    told = {
+        "campaign": "emitters",
+        "domain": "oled",
+        "candidates": {"source": {"kind": "fragments", "lists": ["push_pull"]}},
+        "objective": GOALS.model_dump(mode="json"),
+        "levels": {"low": level, "high": level | {"functional": "CAM-B3LYP"}},
+        "labels": {"level": "low"},
+        "acquisition": {"function": "expected_hypervolume_improvement"},
+        "ranking": {"confirm": {"level": "high"}, "photophysics": {"emission": emission}},
+    }
+    return Campaign.model_validate(told).model_dump(mode="json")
+
+
+def page(folder: Path, emission=None) -> str:
+    ranked(folder, emission=emission)
+    selection = choose(folder, 0, "diverse")
+    places = range(0, 30)
+    figures = [figures_of(folder, places, selection) | {"round": r} for r in (0, 1)]
+    for r, told in enumerate(figures):
+        write_json(told, folder / f"figures{r}.json")
+    for name, rows in (("candidates", TABLES[0].assign(identifier="CC=O")),
+                       ("species", TABLES[1]), ("predictions", PREDICTIONS)):  # fmt: skip
+        write_table(rows, name, folder / f"{name}.parquet")
+    truth = values_of(STATES)
+    parity = PREDICTIONS.drop(columns=["status", "in_domain"]).assign(
+        split="test",
+        label_value=np.concatenate([truth[o.name] for o in OBJECTIVES]),
+    )
+    write_table(parity, "parity", folder / "parity.parquet")
+    files = ReportFiles(
+        ranking=folder / "ranking.parquet",
+        candidates=[folder / "candidates.parquet"],
+        species=[folder / "species.parquet"],
+        predictions=[folder / "predictions.parquet"],
+        selections=[folder / "0-diverse.parquet"],
+        metrics=[folder / "metrics.parquet"],
+        figures=[folder / f"figures{r}.json" for r in (0, 1)],
+        parity=[folder / "parity.parquet"],
+    )
+    build_report(campaign(emission), files, "goes on: <so>", TEMPLATE, folder / "page.html")
+    return (folder / "page.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> tuple[str, str]:
+    return page(tmp_path_factory.mktemp("plain")), page(tmp_path_factory.mktemp("lit"), EMISSION)
+
+
+def test_every_objective_and_goal_is_told(pages):
+    for text in pages:
+        for said in (
+            "minimise singlet triplet gap",
+            "singlet energy in 2.5 to 3 eV",
+            "S1 − T1 / eV",
+            "Hypervolume of the front against round",
+            "on the Pareto front",
+        ):
+            assert said in text
+        # Six pairs of four goals, and a parity plot for each of three objectives.
+        assert text.count(" ranked candidates are drawn.") == 6
+        assert text.count('aria-label="Predicted against labelled"') == 3
+
+
+def test_without_a_stated_shift_there_is_absorption_and_no_colour(pages):
+    plain, lit = pages
+    assert "no colour of emission is shown" in plain and "<dt>absorption</dt>" in plain
+    assert 'class="swatch"' not in plain and 'aria-label="Chromaticity"' not in plain
+    assert "<dt>absorption</dt>" not in lit and "<dt>emission</dt>" in lit
+    assert lit.count('class="swatch"') > 40 and 'aria-label="Chromaticity"' in lit
+    assert "made up &lt;here&gt;" in lit and "<here>" not in lit
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3.2e7, "3·10⁷"), (1.0, "1·10⁰"), (0.004, "< 1"), (float("nan"), "–")]
+)
+def test_rates_have_one_digit(value, text):
+    assert power(value) == text
