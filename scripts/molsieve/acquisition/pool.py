@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -174,6 +174,10 @@ class History:
             dict(zip(*(selections.loc[held_out, c] for c in ("group", "split")), strict=True)),
             frozenset(selections.loc[held_out, "structure_id"]),
         )
+
+    def again(self, candidate_ids: Iterable[str]) -> History:
+        """As if these candidates were not chosen yet; their groups stay in their splits."""
+        return replace(self, candidates=self.candidates - frozenset(candidate_ids))
 
     def may_be_held_out(self, pool: Pool) -> np.ndarray:
         """(C,) candidates never chosen, of whose group and structures nothing trains."""

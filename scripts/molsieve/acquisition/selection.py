@@ -66,7 +66,8 @@ def select_batch(
     with others is paid for once, and always trains. Random candidates, drawn uniformly, feed
     calibration and test alternately and never training. Distorted geometries get
     their share, in the order of their table. All that is left goes to candidates by the acquisition
-    function (round 0: a max-min seed). No candidate is chosen twice, no structure labelled twice.
+    function (round 0: a max-min seed). No structure is labelled twice, and no candidate chosen
+    twice, but for one whose labelled minimum is no longer its lowest (:func:`_outdone`).
 
     Args:
         candidates, species, structures: rows of all shards; only accepted candidates whose every
@@ -92,7 +93,8 @@ def select_batch(
         budget.check_budget(settings, round_number, int(pool.species_counts.max()))
     known = _predictable(pool, predictions, this)
     labels = budget.round_labels(settings, round_number)
-    history = History.of(previous_selections, labels_minima(domain))
+    outdone = _outdone(predictions, labelled_values, domain)
+    history = History.of(previous_selections, labels_minima(domain)).again(outdone)
     share = budget.geometry_labels(settings, round_number)
     reserved = len(_distorted(geometries, pool, history, share))
     drawn = _draw_random(pool, known, labels - reserved, history, this)
@@ -101,7 +103,8 @@ def select_batch(
     random.loc[own, "split"] = _alternate_splits(random.loc[own, "group"], history)
 
     so_far = _stack([previous_selections, random.assign(round=round_number)])
-    history = History.of(so_far, labels_minima(domain))
+    drawn_now = pool.candidate_ids[drawn]
+    history = History.of(so_far, labels_minima(domain)).again(outdone - set(drawn_now))
     distorted = _distorted(geometries, pool, history, reserved)
     left = labels - int(pool.costs_in_order(drawn, settings, paid).sum()) - len(distorted)
     this = replace(this, paid=paid | set(random["structure_id"]))
@@ -133,14 +136,33 @@ def _predictable(pool: Pool, predictions: pd.DataFrame | None, this: RoundSettin
     return pool.holds(predictions.loc[ok, "candidate_id"])
 
 
+def _outdone(
+    predictions: pd.DataFrame | None, labelled_values: pd.DataFrame | None, domain: str
+) -> set[str]:
+    """Candidates whose labelled minimum the committee thinks it has gone below since.
+
+    A label at a young committee's minimum is an upper bound. It is outdone by a prediction in the
+    domain that is lower by more than its standard deviation: such a candidate may be labelled anew.
+    """
+    if predictions is None or labelled_values is None or not labels_minima(domain):
+        return set()
+    sound = predictions.loc[(predictions["status"] == "ok") & predictions["in_domain"].eq(True)]
+    both = sound.merge(labelled_values, on="candidate_id")
+    below = both["mean"] + both["std"] < both["value"]
+    return set(both.loc[below, "candidate_id"])
+
+
 def _draw_random(
     pool: Pool, known: np.ndarray, labels: int, history: History, this: RoundSettings
 ) -> np.ndarray:
     """Indices of the candidates drawn uniformly for calibration and test."""
-    costs = pool.costs(this.acquisition)
     may_be_held_out = history.may_be_held_out(pool) & known
-    any_use = may_be_held_out | (history.may_train(pool) & known)
-    candidates = budget.affordable(np.sort(costs[any_use]), labels)
+    any_use = np.flatnonzero(may_be_held_out | (history.may_train(pool) & known))
+    cheapest = any_use[np.argsort(pool.costs(this.acquisition)[any_use], kind="stable")]
+    # What they share is to be paid for too: without it a few cheap candidates would seem many.
+    candidates = budget.affordable(
+        pool.costs_in_order(cheapest, this.acquisition, this.paid), labels
+    )
     count = budget.random_candidates(this.acquisition, this.number, candidates)
     order = this.rng(RANDOM_STREAM).permutation(np.flatnonzero(may_be_held_out))[:count]
     in_order = pool.costs_in_order(order, this.acquisition, this.paid)
@@ -220,8 +242,9 @@ def _candidate_rows(
 ) -> pd.DataFrame:
     """Selection and structure columns of the candidates' structures and their displaced copies.
 
-    A shared species is nobody's: it has a group of its own and always trains.
+    A shared species is nobody's: it has a group of its own and always trains, whoever needed it.
     """
+    trains = "acquired" if this.number else "seed"
     rows = []
     for place, index in enumerate(indices):
         score = None if scores is None else float(scores[place])
@@ -230,7 +253,7 @@ def _candidate_rows(
             chosen = own
             if relaxed["role"] in pool.shared_roles:
                 nobodys = {"candidate_id": None, "group": relaxed["species_id"], "split": SHARED}
-                chosen = {"reason": reason, **nobodys}
+                chosen = {"reason": trains, **nobodys}
             rows += [{**row, **chosen} for row in (relaxed, *_displaced_rows(relaxed, this))]
     return _stack([pd.DataFrame(rows)])
 

@@ -115,6 +115,11 @@ class Results:
         """Columns beside the objective that the page shows: name, heading, decimals."""
         return list(getattr(self.domain, "REPORTED", ()))
 
+    @property
+    def how_to_read(self) -> str:
+        """What the domain says of its numbers: units, signs, what they leave out."""
+        return str(getattr(self.domain, "HOW_TO_READ", ""))
+
     def drawn(self, identifier: str) -> str:
         """The SMILES that stands for a candidate on the page."""
         as_smiles = getattr(self.domain, "drawn", str)
