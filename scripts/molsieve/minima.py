@@ -17,7 +17,7 @@ import pandas as pd
 
 from molsieve.campaign import Prediction
 from molsieve.chem.identities import BUILT_ORIGINS, atoms_from_row, structure_row
-from molsieve.crystals.rearrangements import rearrangement
+from molsieve.crystals.rearrangements import REARRANGED, rearrangement
 from molsieve.potential.committee import Committee
 from molsieve.potential.committee_prediction import unseen_in_training
 from molsieve.potential.graphs import AtomsBatch
@@ -150,7 +150,7 @@ def _domain_scores(
 
 def _rearranged(before: ase.Atoms, after: ase.Atoms) -> str | None:
     change = rearrangement(before, after)
-    return f"rearranged in relaxation: {change.text}" if change else None
+    return f"{REARRANGED}: {change.text}" if change else None
 
 
 def minimum_rows(

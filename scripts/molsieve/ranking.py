@@ -16,6 +16,7 @@ from molsieve.acquisition.objectives import (
 )
 from molsieve.acquisition.pool import chosen_rows, relaxed_structures
 from molsieve.campaign import Confirm, Ranking
+from molsieve.crystals.rearrangements import REARRANGED
 from molsieve.labelling.cost import CostModel
 from molsieve.levels import AseLevel, Cp2kLevel, Level, TbliteLevel
 from molsieve.objective import labels_minima
@@ -334,7 +335,7 @@ def _flags(
     }
     if minima:  # of a complex whose pose was only put together much may become
         told = table["reason"].astype("string")
-        flags["rearranged"] = told.str.contains("rearranged in relaxation", regex=False)
+        flags["rearranged"] = told.str.contains(REARRANGED, regex=False)
         flags["proton_moved"] = table.get("proton_moved", pd.Series(False, table.index)).eq(True)
     raised = np.stack([mask.fillna(False).to_numpy(bool) for mask in flags.values()], axis=1)
     names = np.array(list(flags), dtype=object)

@@ -65,6 +65,7 @@ def select(
     previous: pd.DataFrame,
     settings: Acquisition = SETTINGS,
     labelled_values: pd.DataFrame | None = None,
+    reasons: dict[str, str] | None = None,
 ) -> pd.DataFrame:
     out = folder / "selection.parquet", folder / "structures.parquet"
     predictions = None
@@ -74,6 +75,7 @@ def select(
         predictions = pd.DataFrame(
             {"candidate_id": ids, "status": "ok", "mean": means, "std": 0.1, "std_raw": 0.1}
         ).assign(members=[[m - 0.1, m + 0.1] for m in means], in_domain=True)
+        predictions["reason"] = predictions["candidate_id"].map(reasons or {}).astype(object)
     select_batch(
         *given,
         settings=settings,
@@ -184,3 +186,32 @@ def test_a_candidate_whose_minimum_went_down_is_labelled_anew(
     assert rows["split"].isna().all() and set(rows["reason"]) == {"acquired"}
     stale = {f"{k:016x}" for k in range(12)} - chosen
     assert close in stale
+
+
+def test_a_candidate_without_a_value_gets_a_second_chance_but_no_third(
+    tmp_path: Path, first: pd.DataFrame
+) -> None:
+    """Its labelled minimum was another substance; a judge's label is never bought again."""
+    previous = first.drop(columns="role")
+    second = select(tmp_path, 1, tables(0.01, "relaxed"), previous)
+    previous = pd.concat([previous, second[previous.columns]])
+    acquired = sorted(second.loc[second["reason"] == "acquired", "candidate_id"].dropna())
+    lost = acquired[0]
+    values = pd.DataFrame({"candidate_id": acquired[1:], "value": -2.0})
+    judges = set(second.loc[second["split"].isin(HELD_OUT), "candidate_id"])
+    third = select(tmp_path, 2, tables(0.02, "relaxed"), previous, labelled_values=values)
+    assert lost in set(third["candidate_id"]) and not judges & set(third["candidate_id"])
+    previous = pd.concat([previous, third[previous.columns]])
+    fourth = select(tmp_path, 3, tables(0.03, "relaxed"), previous, labelled_values=values)
+    assert lost not in set(fourth["candidate_id"])
+
+
+def test_a_minimum_that_is_another_substance_is_not_bought(
+    tmp_path: Path, first: pd.DataFrame
+) -> None:
+    previous, minima = first.drop(columns="role"), tables(0.01, "relaxed")
+    chosen = select(tmp_path, 1, minima, previous)
+    torn = chosen.loc[chosen["reason"] == "acquired", "candidate_id"].dropna().iloc[0]
+    reasons = {torn: "complex: rearranged in relaxation: O1-Si2 broken"}
+    chosen = select(tmp_path, 1, minima, previous, reasons=reasons)
+    assert len(chosen) and torn not in set(chosen["candidate_id"])

@@ -11,10 +11,11 @@ import pandas as pd
 from molsieve.acquisition import budget
 from molsieve.acquisition.diversity import pick_max_min
 from molsieve.acquisition.objectives import domain_name
-from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool
+from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool, chosen_rows
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates
 from molsieve.campaign import Acquisition
 from molsieve.chem.identities import atoms_from_row, structure_row
+from molsieve.crystals.rearrangements import REARRANGED
 from molsieve.labelling.collect import SHARED
 from molsieve.labelling.cost import CostModel
 from molsieve.levels import Level
@@ -91,10 +92,11 @@ def select_batch(
     pool = build_pool(candidates, species, structures, shared_roles(domain))
     if len(pool):
         budget.check_budget(settings, round_number, int(pool.species_counts.max()))
-    known = _predictable(pool, predictions, this)
+    known = _predictable(pool, predictions, this, domain)
     labels = budget.round_labels(settings, round_number)
-    outdone = _outdone(predictions, labelled_values, domain)
-    history = History.of(previous_selections, labels_minima(domain)).again(outdone)
+    history = History.of(previous_selections, labels_minima(domain))
+    outdone = _outdone(predictions, labelled_values, previous_selections, history, pool, domain)
+    history = history.again(outdone)
     share = budget.geometry_labels(settings, round_number)
     reserved = len(_distorted(geometries, pool, history, share))
     drawn = _draw_random(pool, known, labels - reserved, history, this)
@@ -126,30 +128,54 @@ def select_batch(
         write_table(rows.reindex(columns=SCHEMAS[name].names), name, path, campaign)
 
 
-def _predictable(pool: Pool, predictions: pd.DataFrame | None, this: RoundSettings) -> np.ndarray:
-    """(C,) candidates a round can choose: all in round 0, later those with an ok prediction."""
+def _predictable(
+    pool: Pool, predictions: pd.DataFrame | None, this: RoundSettings, domain: str
+) -> np.ndarray:
+    """(C,) candidates a round can choose: all in round 0, later those with an ok prediction.
+
+    Where minima are labelled, not those whose minimum is another substance: its label would not be
+    the candidate's.
+    """
     if (predictions is None) != (this.number == 0):
         raise ValueError(f"round {this.number}: predictions of the round before go with rounds > 0")
     if predictions is None:
         return np.ones(len(pool), dtype=bool)
     ok = (predictions["status"] == "ok") & predictions["mean"].notna()
+    if labels_minima(domain):
+        ok &= ~predictions["reason"].astype("string").str.contains(REARRANGED).fillna(False)
     return pool.holds(predictions.loc[ok, "candidate_id"])
 
 
 def _outdone(
-    predictions: pd.DataFrame | None, labelled_values: pd.DataFrame | None, domain: str
+    predictions: pd.DataFrame | None,
+    labelled_values: pd.DataFrame | None,
+    selections: pd.DataFrame,
+    history: History,
+    pool: Pool,
+    domain: str,
 ) -> set[str]:
-    """Candidates whose labelled minimum the committee thinks it has gone below since.
+    """Chosen candidates that may be labelled anew, of a domain that labels the committee's minima.
 
     A label at a young committee's minimum is an upper bound. It is outdone by a prediction in the
-    domain that is lower by more than its standard deviation: such a candidate may be labelled anew.
+    domain that is lower by more than its standard deviation. And a candidate whose label gave it no
+    value (its minimum turned out to be another substance, or failed) gets a second chance, not a
+    third. Never one that judges: its label would only ever be revised towards the prediction.
     """
     if predictions is None or labelled_values is None or not labels_minima(domain):
         return set()
+    judges = {
+        candidate
+        for candidate, group in zip(pool.candidate_ids, pool.groups, strict=True)
+        if group in history.held_out_groups
+    }
     sound = predictions.loc[(predictions["status"] == "ok") & predictions["in_domain"].eq(True)]
-    both = sound.merge(labelled_values, on="candidate_id")
+    both = sound.merge(labelled_values, on="candidate_id", how="left")
     below = both["mean"] + both["std"] < both["value"]
-    return set(both.loc[below, "candidate_id"])
+    chosen = selections.loc[chosen_rows(selections, True)]
+    rounds = chosen.groupby("candidate_id")["round"].nunique()
+    once = set(rounds[rounds == 1].index)
+    without = both["value"].isna() & both["candidate_id"].isin(once)
+    return set(both.loc[below | without, "candidate_id"]) - judges
 
 
 def _draw_random(
@@ -161,7 +187,7 @@ def _draw_random(
     cheapest = any_use[np.argsort(pool.costs(this.acquisition)[any_use], kind="stable")]
     # What they share is to be paid for too: without it a few cheap candidates would seem many.
     candidates = budget.affordable(
-        pool.costs_in_order(cheapest, this.acquisition, this.paid), labels
+        pool.costs_in_order(cheapest[:labels], this.acquisition, this.paid), labels
     )
     count = budget.random_candidates(this.acquisition, this.number, candidates)
     order = this.rng(RANDOM_STREAM).permutation(np.flatnonzero(may_be_held_out))[:count]

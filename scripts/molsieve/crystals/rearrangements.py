@@ -3,7 +3,7 @@
 Three answers: the same; a proton moved between atoms that are no carbon (an acid site and an amine
 may well do so: told, not refused); another substance. Contacts of cations and boron's bond to a
 protonated oxygen, which opens on relaxation (Fild et al., Phys. Chem. Chem. Phys. 2, 3091 (2000)),
-are no bonds here.
+are no bonds here, in crystals; in a molecule they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from molsieve.chem.connectivity import bonds_of_atoms, describe_change
 from molsieve.crystals.soundness import CATION_NUMBERS
 
 HYDROGEN, BORON, CARBON, OXYGEN = 1, 5, 6, 8
+REARRANGED = "rearranged in relaxation"
+"""What a prediction's reason says of a minimum with other bonds than its start."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,10 @@ def rearrangement(before: ase.Atoms, after: ase.Atoms) -> Rearrangement | None:
 
 def _bonds(atoms: ase.Atoms) -> set[tuple[int, int]]:
     numbers = atoms.numbers
-    return {(i, j) for i, j in bonds_of_atoms(atoms) if _is_bond(numbers[i], numbers[j])}
+    bonds = bonds_of_atoms(atoms)
+    if not atoms.pbc.any():
+        return set(bonds)
+    return {(i, j) for i, j in bonds if _is_bond(numbers[i], numbers[j])}
 
 
 def _is_bond(one: int, other: int) -> bool:

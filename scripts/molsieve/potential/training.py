@@ -248,7 +248,7 @@ class TrainingRun:
         self.epoch += 1
         train_loss, validation_loss = total / sum(map(len, self.units)), self.validation_loss()
         # Of few structures the loss is noise: an early epoch may have drawn the lowest.
-        early = self.epoch <= energies_rise(self.settings)
+        early = self.epoch <= energies_rise(self.settings) < self.settings.max_epochs
         if validation_loss is None or early or validation_loss < self.best_loss:
             self.best_loss = train_loss if validation_loss is None else validation_loss
             self.best_epoch = self.epoch
