@@ -12,6 +12,7 @@ if not config:
     configfile: "config/quickstart.yaml"
 
 
+include: "workflow/rules/campaign.smk"
 include: "workflow/rules/common.smk"
 
 

@@ -12,14 +12,17 @@ Three answers, each beside two controls (the published frozen DFT and frozen Dre
     published forms of contact: as it is, nothing fitted; and after a line whose two numbers are
     fitted on the shipped poses of all other frameworks (the reference set in MOLSIEVE_DATA).
 
-Any Parquet file with the columns of ``shared/data/zeolite_poses`` will do; without the DFT columns
-predictions are written all the same, to ``benchmarks/results/zeolite/predictions.parquet`` and
-``.csv``. Every label and minimum is kept as it comes: the same command goes on where it stopped.
+Any Parquet file with a column ``cif`` will do, the columns of ``shared/data/zeolite_poses`` are
+used where they are there; without the DFT columns predictions are written all the same, to
+``benchmarks/results/zeolite/predictions.parquet`` and ``.csv``. A pose that gives no number is a
+row with the reason. Every label and minimum is kept as it comes: the same command goes on where it
+stopped. (c) comes first and is reported at once; (a) and (b) take most of the time.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import resource
 import time
@@ -27,18 +30,18 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pandas as pd
 from training.data import FOLDER
 from zeolite.correction import corrected, published_line
 from zeolite.frozen_gfn1 import frozen_energies
 from zeolite.minima import minima
 from zeolite.pose_committee import committee_energies
-from zeolite.poses import DREIDING, FROZEN, RELAXED, Pose, read_pose, read_table
+from zeolite.poses import DREIDING, FROZEN, RELAXED, Pose, pose_of, read_table
 from zeolite.scores import score
 
 SHIPPED = FOLDER / "zeolite_poses" / "poses.parquet"
 RESULTS = Path(__file__).parent / "results" / "zeolite"
+MINIMA = RESULTS / "force_field.jsonl"
 SHIPPED_DREIDING = 0.728
 NAMES = {
     FROZEN: "control: published frozen DFT",
@@ -55,28 +58,29 @@ def main() -> int:
     arguments = _arguments()
     table = read_table(arguments.poses)
     predictions = table[["pose_id", "framework", "guest_smiles", "guests_per_cell"]].copy()
-    _add_force_field(predictions, table, arguments.processes)
+    parts = _add_force_field(predictions, table, arguments.processes)
     _write(predictions)
-    if len(set(arguments.without)) < 2:
-        _report(predictions, table)  # what is there already, before the long stages
-    poses = _sound_poses(table)
-    for stage, energies in (("gfn1", frozen_energies), ("committee", committee_energies)):
-        if stage not in arguments.without:
-            found = energies(poses, RESULTS, arguments.most_atoms)
-            predictions[found.name] = predictions["pose_id"].map(found)
-            _write(predictions)
+    _report(predictions, table)  # what is there already, before a long stage
+    _add_corrected(predictions, table, parts, arguments.processes)
+    _write(predictions)
+    stages = {"gfn1": frozen_energies, "committee": committee_energies}
+    wanted = [name for name in stages if name not in arguments.without]
+    poses = _sound_poses(table) if wanted else {}
+    for name in wanted:
+        _report(predictions, table)
+        found = stages[name](poses, RESULTS, arguments.most_atoms, arguments.processes)
+        predictions = predictions.join(found)
+        _write(predictions)
     _report(predictions, table)
     return 0
 
 
 def _sound_poses(table: pd.DataFrame) -> dict[int, Pose]:
-    """By ``pose_id``; those that cannot be read are named and left out."""
+    """By the table's index; those that cannot be read are left out: (c) has said why."""
     poses = {}
-    for pose_id, cif in zip(table["pose_id"], table["cif"], strict=True):
-        try:
-            poses[pose_id] = read_pose(cif)
-        except ValueError as error:
-            print(f"pose {pose_id}: {error}")
+    for index in range(len(table)):
+        with contextlib.suppress(ValueError):
+            poses[index] = pose_of(table.iloc[index])
     return poses
 
 
@@ -86,33 +90,44 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--without", nargs="*", default=[], choices=["gfn1", "committee"])
     parser.add_argument(
-        "--most-atoms", type=int, default=200, help="larger poses get no GFN1-xTB label in (a)"
+        "--most-atoms", type=int, default=400, help="larger poses get no (a) and (b)"
     )
     return parser.parse_args()
 
 
-def _add_force_field(predictions: pd.DataFrame, table: pd.DataFrame, processes: int) -> None:
-    """Columns of (c), fitted on the shipped set where there is one."""
+def _add_force_field(
+    predictions: pd.DataFrame, table: pd.DataFrame, processes: int
+) -> pd.DataFrame:
+    """Columns of (c) as it is, and why a pose has no number; returns its parts."""
     started = time.perf_counter()
-    cache = RESULTS / "force_field.jsonl"
-    parts = minima(table, cache, processes)
+    parts = minima(table, MINIMA, processes)
     print(
         f"force field: {len(table)} poses in {time.perf_counter() - started:.0f} s with "
-        f"{processes} processes (computed now or kept: {parts['seconds'].sum():.0f} core-s)"
+        f"{processes} processes (computed now or kept: {parts['seconds'].sum():.0f} core-s)",
+        flush=True,
     )
-    predictions["force_field_kj_per_mol_guest"] = parts.get("total", np.nan)
+    for pose_id, fault in zip(table["pose_id"], parts["fault"], strict=True):
+        if fault:
+            print(f"pose {pose_id}: no number: {fault}", flush=True)
+    predictions["force_field_kj_per_mol_guest"] = parts["total"]
     predictions["force_field_fault"] = parts["fault"]
+    return parts
+
+
+def _add_corrected(
+    predictions: pd.DataFrame, table: pd.DataFrame, parts: pd.DataFrame, processes: int
+) -> None:
+    """The column of (c) after a line, fitted on the shipped set where there is one."""
     good = parts["fault"] == ""
     if not good.any():
         return
     if not SHIPPED.exists():
         print(f"{SHIPPED} is absent: the correction is the published line")
         line = published_line(parts[good])
-        predictions.loc[good, "corrected_kj_per_mol_guest"] = line
-        return
-    shipped = read_table(SHIPPED)
-    known = minima(shipped, cache, processes).assign(framework=shipped["framework"])
-    line = corrected(parts[good], table["framework"][good], known, shipped[RELAXED])
+    else:
+        shipped = read_table(SHIPPED)
+        known = minima(shipped, MINIMA, processes).assign(framework=shipped["framework"])
+        line = corrected(parts[good], table["framework"][good], known, shipped[RELAXED])
     predictions.loc[good, "corrected_kj_per_mol_guest"] = line
 
 
@@ -129,7 +144,7 @@ def _report(predictions: pd.DataFrame, table: pd.DataFrame) -> None:
     )
     print(f"predictions: {RESULTS / 'predictions.parquet'}; peak memory {peak / 1e6:.1f} GB")
     if RELAXED not in table:
-        print(f"no scores: the file has no column {RELAXED}")
+        print(f"no scores: the file has no column {RELAXED}", flush=True)
         return
     everything = pd.concat(
         [predictions, table[[c for c in (FROZEN, DREIDING) if c in table]]], axis=1
@@ -150,7 +165,8 @@ def _report(predictions: pd.DataFrame, table: pd.DataFrame) -> None:
     print(
         "claim: relaxed binding energies rank as relaxed DFT does | ours: Spearman "
         f"{ours.spearman:.3f} | peer: {theirs} | ratio: "
-        f"{ours.spearman / (peer.spearman if peer else SHIPPED_DREIDING):.2f}"
+        f"{ours.spearman / (peer.spearman if peer else SHIPPED_DREIDING):.2f}",
+        flush=True,
     )
 
 

@@ -13,6 +13,7 @@ from molsieve.labelling.cost import CostModel
 from molsieve.levels import PyscfLevel, TbliteLevel
 from molsieve.ranking import (
     COMMITTEE_MINIMUM,
+    _flags,
     confirmation_protocol,
     level_name,
     pareto_fronts,
@@ -271,6 +272,26 @@ def test_flags(tmp_path, hits):
         IDS[7]: ["label_failed"],
         top[1]: ["confirm_failed"],
     }
+
+
+def test_minima_of_another_substance_are_flagged_where_minima_are_labelled():
+    table = pd.DataFrame(
+        {
+            "candidate_id": ["a", "b", "c"],
+            "in_domain": [False, True, True],
+            "predicted": True,
+            "std": 0.1,
+            "label_value": [np.nan, -1.0, -1.0],
+            "why_confirmed": None,
+            "confirmed_value": np.nan,
+            "reason": ["complex: rearranged in relaxation: N1-H2 broken", None, None],
+            "proton_moved": [np.nan, True, False],
+        }
+    )
+    told = (empty_table("selection"), True, np.zeros(3, dtype=bool))
+    flags = _flags(table, *told, minima=True)
+    assert flags == [["out_of_domain", "rearranged"], ["proton_moved"], []]
+    assert _flags(table, *told, minima=False) == [["out_of_domain"], [], []]
 
 
 def test_what_no_measured_couple_reaches_is_flagged(tmp_path, hits):

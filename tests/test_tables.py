@@ -8,7 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from molsieve.table_streams import iter_table
-from molsieve.tables import LATER_COLUMNS, SCHEMAS, TableError, read_table, write_table
+from molsieve.tables import (
+    FORMER_COLUMNS,
+    LATER_COLUMNS,
+    SCHEMAS,
+    TableError,
+    empty_table,
+    read_table,
+    write_table,
+)
 
 
 def written(folder: Path, *without: str) -> Path:
@@ -30,6 +38,16 @@ def test_columns_that_a_file_is_too_old_for_are_null(tmp_path: Path) -> None:
     assert chosen.columns.tolist() == ["identifier", "framework_file"]
     (part,) = iter_table(path, "candidates")
     assert len(part) == 1 and "framework_file" in part.columns
+
+
+def test_columns_that_are_no_longer_written_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "ranking.parquet"
+    write_table(empty_table("ranking"), "ranking", path)
+    table = pq.read_table(path)
+    new = ("templating_ev", "templating_std_ev")
+    names = dict(zip(new, FORMER_COLUMNS["ranking"], strict=True))
+    pq.write_table(table.rename_columns(names).replace_schema_metadata(table.schema.metadata), path)
+    assert list(read_table(path, "ranking").columns) == SCHEMAS["ranking"].names
 
 
 def test_any_other_column_must_be_there(tmp_path: Path) -> None:

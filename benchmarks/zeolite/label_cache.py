@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import ase
@@ -14,6 +16,7 @@ from molsieve.engines import compute_label
 from molsieve.engines.base import CalculationError
 from molsieve.levels import Level, level_id
 from molsieve.section import digest
+from zeolite.workers import results
 
 
 class LabelCache:
@@ -43,32 +46,57 @@ class LabelCache:
         Args:
             name: of the framework, the row's ``species_id``.
         """
-        row = structure_row(atoms, species_id=name, origin=origin, geometry_protocol_id="benchmark")
+        row = _row(atoms, name, origin)
         known = self.rows.get(row["structure_id"])
         if known is None:
-            known = (row, self._computed(atoms, row["structure_id"]))
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a") as file:
-                file.write("\n" * _cut_off(self.path) + json.dumps(known) + "\n")
-            self.rows[row["structure_id"]] = known
+            known = (row, _computed(self.level, self.level_id, atoms))
+            self._keep(known)
         return known
 
-    def _computed(self, atoms: ase.Atoms, structure_id: str) -> dict:
-        started = time.perf_counter()
-        label = {"structure_id": structure_id, "level_id": self.level_id}
-        try:
-            found = compute_label(atoms, self.level)
-        except CalculationError as error:
-            failed = {"status": "failed", "energy_ev": None, "error_message": str(error)}
-            return label | failed | {"wall_s": time.perf_counter() - started}
-        assert found.energy_ev is not None and found.forces_ev_per_angstrom is not None
-        return label | {
-            "status": "ok",
-            "energy_ev": found.energy_ev,
-            "forces_ev_per_angstrom": np.ravel(found.forces_ev_per_angstrom).tolist(),
-            "stress_ev_per_angstrom3": np.ravel(found.stress_ev_per_angstrom3).tolist(),
-            "wall_s": time.perf_counter() - started,
-        }
+    def label_ahead(self, structures: Iterable[ase.Atoms], name: str, processes: int) -> None:
+        """Compute those that are unknown, small ones first, many at a time; later calls of
+        :meth:`label` with the same ``name`` find them. One that kills its process is left out."""
+        rows = {row["structure_id"]: (row, a) for a in structures for row in [_row(a, name)]}
+        new = {key: pair for key, pair in rows.items() if key not in self.rows}
+        sized = sorted(new.items(), key=lambda item: len(item[1][1]))
+        wanted = {key: atoms for key, (_, atoms) in sized}
+        work = functools.partial(_computed, self.level, self.level_id)
+        for key, label in results(work, wanted, processes, self.path.stem):
+            if label is not None:
+                self._keep((new[key][0], label))
+
+    def found(self, atoms: ase.Atoms) -> tuple[dict, dict] | None:
+        """The rows of a structure, None where it has no label yet."""
+        return self.rows.get(_row(atoms, "")["structure_id"])
+
+    def _keep(self, pair: tuple[dict, dict]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            file.write("\n" * _cut_off(self.path) + json.dumps(pair) + "\n")
+        self.rows[pair[0]["structure_id"]] = pair
+
+
+def _row(atoms: ase.Atoms, name: str, origin: str = "displaced") -> dict:
+    return structure_row(atoms, species_id=name, origin=origin, geometry_protocol_id="benchmark")
+
+
+def _computed(level: Level, identity: str, atoms: ase.Atoms) -> dict:
+    started = time.perf_counter()
+    label = {"structure_id": _row(atoms, "")["structure_id"], "level_id": identity}
+    try:
+        found = compute_label(atoms, level)
+    except CalculationError as error:
+        failed = {"status": "failed", "energy_ev": None, "error_message": str(error)}
+        return label | failed | {"wall_s": time.perf_counter() - started}
+    assert found.energy_ev is not None and found.forces_ev_per_angstrom is not None
+    stress = found.stress_ev_per_angstrom3
+    return label | {
+        "status": "ok",
+        "energy_ev": found.energy_ev,
+        "forces_ev_per_angstrom": np.ravel(found.forces_ev_per_angstrom).tolist(),
+        "stress_ev_per_angstrom3": None if stress is None else np.ravel(stress).tolist(),
+        "wall_s": time.perf_counter() - started,
+    }
 
 
 def named(pairs: list[tuple[dict, dict]]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import pandas as pd
@@ -15,10 +15,13 @@ import torch
 from zeolite.force_field import FORMS, PARTS, PROTOCOL, ForceField, guest_charges
 from zeolite.frozen_gfn1 import KJ_PER_MOL_PER_EV
 from zeolite.poses import Pose, read_pose
+from zeolite.topology import topology
+from zeolite.workers import results
 
 TOTALS = ("total", *PARTS)
 GROWING = (0.8, 0.9)
 """Second start: contacts grow to their size, so that guests docked into each other part."""
+KILLED = {"fault": "the process was killed", "seconds": 0.0}
 
 
 def minima(table: pd.DataFrame, cache: Path, processes: int) -> pd.DataFrame:
@@ -28,52 +31,55 @@ def minima(table: pd.DataFrame, cache: Path, processes: int) -> pd.DataFrame:
     at the lower minimum of two starts; ``total_<form>``; ``seconds``; ``fault`` (why there are no
     numbers, else empty).
     """
-    keys = [_key(cif) for cif in table["cif"]]
+    given = list(zip(table["cif"], table["guest_smiles"], table["guests_per_cell"], strict=True))
+    keys = [_key(*pose) for pose in given]
     known = dict(_read(cache))
-    wanted = {k: cif for k, cif in zip(keys, table["cif"], strict=True) if k not in known}
+    wanted = {k: pose for k, pose in zip(keys, given, strict=True) if k not in known}
     cache.parent.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(processes) as pool, cache.open("a") as file:
-        jobs = [pool.submit(_relaxed, item) for item in wanted.items()]
-        for job in as_completed(jobs):
-            key, row = job.result()
-            file.write(json.dumps([key, row]) + "\n")
+    with cache.open("a") as file:
+        for key, row in results(_relaxed, wanted, processes, "force field"):
+            known[key] = row or KILLED
+            file.write("" if row is None else json.dumps([key, row]) + "\n")
             file.flush()
-            known[key] = row
-    return pd.DataFrame([known[key] for key in keys], index=table.index)
+    columns = [*TOTALS, *(f"total_{form}" for form in FORMS), "fault", "seconds"]
+    return pd.DataFrame([known[key] for key in keys], index=table.index, columns=columns)
 
 
 def _read(cache: Path) -> Iterator[tuple[str, dict]]:
     for line in cache.read_text().splitlines() if cache.exists() else ():
         try:
             key, row = json.loads(line)
-        except json.JSONDecodeError:  # cut off by a kill
+        except ValueError:  # cut off by a kill
             continue
         yield key, row
 
 
-def _key(cif: str) -> str:
+def _key(cif: str, smiles: str, guests: float) -> str:
     """Of the pose and of how it is relaxed."""
-    return hashlib.sha256(f"{PROTOCOL} {GROWING} {cif}".encode()).hexdigest()[:24]
+    said = f"{PROTOCOL} {GROWING} {smiles} {guests:g} {cif}"
+    return hashlib.sha256(said.encode()).hexdigest()[:24]
 
 
-def _relaxed(item: tuple[str, str]) -> tuple[str, dict]:
-    key, cif = item
+def _relaxed(given: tuple[str, str, float]) -> dict:
     torch.set_num_threads(1)
     started = time.perf_counter()
     try:
-        row: dict = _binding(read_pose(cif)) | {"fault": ""}
-    except (ValueError, RuntimeError) as error:
-        row = {"fault": str(error)}
-    return key, row | {"seconds": time.perf_counter() - started}
+        row: dict = _binding(read_pose(*given)) | {"fault": ""}
+    except Exception as error:  # whatever one pose does, the others go on
+        row = {"fault": str(error) or repr(error)}
+    return row | {"seconds": time.perf_counter() - started}
 
 
 def _binding(pose: Pose) -> dict[str, float]:
-    charges = guest_charges(pose)
+    charges, terms = guest_charges(pose), topology(pose)
     per_guest = KJ_PER_MOL_PER_EV / len(pose.guests)
     rows = []
     for form in FORMS:
-        starts = (ForceField(pose, charges, form).relax(growing) for growing in ((), GROWING))
+        field = ForceField(pose, charges, form, terms)
+        starts = [field.relax(growing) for growing in ((), GROWING)]
         lowest = min(starts, key=lambda minimum: minimum.energy)
         rows.append({"total": lowest.energy} | lowest.parts)
     mean = {name: per_guest * sum(row[name] for row in rows) / len(rows) for name in TOTALS}
+    if not all(map(math.isfinite, mean.values())):
+        raise ValueError("no finite energy")
     return mean | {f"total_{f}": per_guest * r["total"] for f, r in zip(FORMS, rows, strict=True)}

@@ -19,12 +19,15 @@ from molsieve import campaign
 from molsieve.potential.batches import AtomsBatch
 from molsieve.potential.committee import Committee
 from molsieve.relax import relax_batch
-from zeolite.frozen_gfn1 import KJ_PER_MOL_PER_EV, LEVEL
+from zeolite.frozen_gfn1 import KJ_PER_MOL_PER_EV, LEVEL, NAME, left_out
 from zeolite.label_cache import LabelCache
 from zeolite.poses import Pose
 from zeolite.silica_committee import taught
 
 ROUNDS, TAUGHT_ATOMS, SHAKE_ANGSTROM = 2, 72, 0.06
+TAUGHT_POSES, LEAST_LABELS = 20, 48
+"""At least so many poses are taught, larger ones where small ones are fewer; with fewer labels than
+that (without strain) no committee is."""
 STRAINED_EV_PER_ANGSTROM = 8.0
 """Labels with a larger force (guests docked into atoms) teach nothing of minima."""
 FORCE_EV_PER_ANGSTROM, STEPS, AT_ONCE = 0.05, 60, 8
@@ -44,27 +47,63 @@ SETTINGS = campaign.Potential(
 Pair = tuple[dict, dict]
 
 
-def committee_energies(poses: dict[int, Pose], folder: Path, most_atoms: int) -> pd.Series:
+def committee_energies(
+    poses: dict[int, Pose], folder: Path, most_atoms: int, processes: int
+) -> pd.DataFrame:
     """kJ/mol a guest by pose: relaxed complex less relaxed empty framework, same cell, less relaxed
-    guests, all by the committee's mean; NaN beyond ``most_atoms`` or where a relaxation failed."""
+    guests, all by the committee's mean.
+
+    Columns ``committee_kj_per_mol_guest`` and ``committee_fault``: why there is none.
+    """
     started = time.perf_counter()
+    faults = {key: left_out(pose, most_atoms) for key, pose in poses.items()}
+    able = {key: pose for key, pose in poses.items() if not faults[key]}
+    small = _taught_poses(able)
+    largest = max((len(pose.atoms) for pose in small), default=0)
+    print(f"committee: taught on {len(small)} poses of up to {largest} atoms", flush=True)
+    committee = _committee(small, folder, processes)
+    found = {}
+    if committee is None:
+        faults = {
+            key: fault or "too few labels to teach a committee" for key, fault in faults.items()
+        }
+    else:
+        strange = {
+            k for k, p in able.items() if not set(p.atoms.numbers) <= set(committee.elements)
+        }
+        found = _binding(committee, {k: p for k, p in able.items() if k not in strange})
+        faults |= dict.fromkeys(strange, "an element that the taught poses do not have")
+        faults |= {k: "the relaxation failed" for k, e in found.items() if not np.isfinite(e)}
+    print(f"committee of {len(poses)} poses: {time.perf_counter() - started:.0f} s", flush=True)
+    rows = {key: (found.get(key, np.nan), faults[key]) for key in poses}
+    columns = ["committee_kj_per_mol_guest", "committee_fault"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def _taught_poses(poses: dict[int, Pose]) -> list[Pose]:
+    """The small ones, in their order, and as many larger ones as are wanting."""
+    sizes = sorted(len(pose.atoms) for pose in poses.values())
+    limit = max([TAUGHT_ATOMS, *sizes[:TAUGHT_POSES][-1:]])
+    return [pose for pose in poses.values() if len(pose.atoms) <= limit]
+
+
+def _committee(small: list[Pose], folder: Path, processes: int) -> Committee | None:
+    """Taught in rounds; None where there is too little to teach."""
     cells = LabelCache(LEVEL, folder / "gfn1_cells.jsonl")
     alone = LabelCache(LEVEL, folder / "gfn1_guests.jsonl")
-    small = [pose for pose in poses.values() if len(pose.atoms) <= TAUGHT_ATOMS]
-    print(f"committee: taught on {len(small)} poses of up to {TAUGHT_ATOMS} atoms", flush=True)
-    pairs = _first_labels(small, cells, alone)
+    pairs = _labels(_first(small), cells, alone, processes)
+    if len(_calm(pairs)) < LEAST_LABELS:
+        return None
     # Members already in a folder are used: another file of poses teaches another committee.
     names = " ".join(sorted(structure["structure_id"] for structure, _ in pairs))
     home = folder / f"committee_{hashlib.sha256(names.encode()).hexdigest()[:8]}"
     committee = taught(_calm(pairs), SETTINGS, home / "round_0")
     for number in range(1, ROUNDS + 1):
         ends = [a for a in _relaxed(committee, _systems(small))[0] if a is not None]
-        pairs += [(cells if a.pbc.any() else alone).label(a, "pose") for a in ends]
+        pairs += _labels(ends, cells, alone, processes)
         previous = home / f"round_{number - 1}"
         committee = taught(_calm(pairs), SETTINGS, home / f"round_{number}", previous)
-    found = _binding(committee, {k: p for k, p in poses.items() if len(p.atoms) <= most_atoms})
-    print(f"committee of {len(poses)} poses: {time.perf_counter() - started:.0f} s", flush=True)
-    return pd.Series(found, name="committee_kj_per_mol_guest", dtype=float).reindex(list(poses))
+    return committee
 
 
 def _systems(poses: Iterable[Pose]) -> list[ase.Atoms]:
@@ -72,15 +111,25 @@ def _systems(poses: Iterable[Pose]) -> list[ase.Atoms]:
     return [a for p in poses for a in (p.atoms, p.atoms[p.framework], p.guest(0))]
 
 
-def _first_labels(poses: list[Pose], cells: LabelCache, alone: LabelCache) -> list[Pair]:
+def _first(poses: list[Pose]) -> list[ase.Atoms]:
+    """The systems, each with a shaken copy."""
     rng = np.random.default_rng(0)
     found = []
     for atoms in _systems(poses):
-        cache = cells if atoms.pbc.any() else alone
         shaken = atoms.copy()
         shaken.positions += rng.normal(0, SHAKE_ANGSTROM, shaken.positions.shape)
-        found += [cache.label(a, "pose") for a in (atoms, shaken)]
+        found += [atoms, shaken]
     return found
+
+
+def _labels(
+    structures: list[ase.Atoms], cells: LabelCache, alone: LabelCache, processes: int
+) -> list[Pair]:
+    """Of crystals and molecules, in their order; those that killed their process are left out."""
+    cells.label_ahead([a for a in structures if a.pbc.any()], NAME, processes)
+    alone.label_ahead([a for a in structures if not a.pbc.any()], NAME, processes)
+    found = [(cells if a.pbc.any() else alone).found(a) for a in structures]
+    return [pair for pair in found if pair is not None]
 
 
 def _calm(pairs: list[Pair]) -> list[Pair]:
@@ -117,6 +166,8 @@ def _relaxed(
 
 def _binding(committee: Committee, poses: dict[int, Pose]) -> dict[int, float]:
     """Lowest of two starts of the framework: the pose's, and as the guest left it."""
+    if not poses:
+        return {}
     ends, energies = _relaxed(committee, _systems(poses.values()))
     left = [
         (p.atoms if end is None else end)[p.framework]

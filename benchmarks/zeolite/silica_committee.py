@@ -56,12 +56,14 @@ def taught(
     """A committee of these labels, kept in ``folder``; members already there are used."""
     members = [folder / f"member_{number}" for number in range(settings.members)]
     started = time.perf_counter()
-    parts = tables(pairs, HELD)
-    level = str(parts[0]["level_id"].iloc[0])
+    dataset, structures, labels = tables(pairs, HELD)
+    level = str(dataset["level_id"].iloc[0])
     for number, member in enumerate(members):
         if not (member / "model.json").exists():
             before = None if previous is None else previous / member.name
-            train_member(*parts, {}, settings, level, 0, number, member, previous=before)
+            train_member(
+                dataset, structures, labels, {}, settings, level, 0, number, member, previous=before
+            )
     seconds = time.perf_counter() - started
-    print(f"{folder.name}: {len(parts[0])} labels, trained in {seconds:.0f} s", flush=True)
+    print(f"{folder.name}: {len(dataset)} labels, trained in {seconds:.0f} s", flush=True)
     return Committee.load(members)

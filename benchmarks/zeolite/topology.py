@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase.neighborlist import neighbor_list
+from matscipy.neighbours import neighbour_list
 
 from zeolite.poses import SI_O_ANGSTROM, Pose
 
 PAIRS_WITHIN_ANGSTROM = 11.0
 """Of the pose: the force field's 9 Å and 2 Å for what a relaxation moves."""
+
+LINEAR_COSINE = -0.98
+"""Of 168.5°: a torsion about straighter angles turns at nothing."""
 
 Image = tuple[int, int, int]
 Neighbours = dict[int, list[tuple[int, Image]]]
@@ -91,15 +95,16 @@ def _angles(neighbours: Neighbours) -> list[tuple]:
 
 
 def _torsions(pose: Pose, neighbours: Neighbours) -> list[tuple]:
-    """Of guests alone: a framework's Si-O-Si-O turn freely."""
+    """Of guests alone: a framework's Si-O-Si-O turn freely. About three atoms in a line (alkynes,
+    nitriles) there is none."""
     found = []
     for b, around in neighbours.items():
         for c, image in around:
             if pose.framework[b] or b > c:
                 continue
-            back = tuple(-k for k in image)
-            first = [n for n in neighbours[b] if n != (c, image)]
-            last = [n for n in neighbours[c] if n != (b, back)]
+            back = (-image[0], -image[1], -image[2])
+            first = [n for n in neighbours[b] if n != (c, image) and _bent(pose, n, b, (c, image))]
+            last = [n for n in neighbours[c] if n != (b, back) and _bent(pose, n, c, (b, back))]
             share = 1 / max(1, len(first) * len(last))
             for a, image_a in first:
                 for d, image_d in last:
@@ -109,9 +114,16 @@ def _torsions(pose: Pose, neighbours: Neighbours) -> list[tuple]:
     return found
 
 
+def _bent(pose: Pose, one: tuple[int, Image], centre: int, other: tuple[int, Image]) -> bool:
+    """Three atoms are not in a line."""
+    places, cell = pose.atoms.positions, pose.atoms.cell.array
+    u, v = (places[k] + np.array(image) @ cell - places[centre] for k, image in (one, other))
+    return bool(u @ v > LINEAR_COSINE * np.linalg.norm(u) * np.linalg.norm(v))
+
+
 def _pairs(pose: Pose) -> Chains:
     """Framework with guests, and guests with guests and with their own images."""
-    i, j, image = neighbor_list("ijS", pose.atoms, PAIRS_WITHIN_ANGSTROM)
+    i, j, image = neighbour_list("ijS", pose.atoms, PAIRS_WITHIN_ANGSTROM)
     guest = np.full(len(pose.atoms), -1)
     for number, index in enumerate(pose.guests):
         guest[index] = number

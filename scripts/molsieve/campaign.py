@@ -75,8 +75,8 @@ class Potential(Section):
     )
     difference_weight: Annotated[float, Field(ge=0)] = Field(
         1.0,
-        description="weight of the loss on energy differences inside a group (a couple, or a "
-        "framework and its guest)",
+        description="weight of the loss on energy differences inside a group (a couple, or the "
+        "minima of one complex)",
     )
     stress_weight: Annotated[float, Field(ge=0)] = Field(
         1.0, description="weight of the loss on stresses; acts only where labels have one"
@@ -94,7 +94,10 @@ class Potential(Section):
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         0.1, description="share of the training groups that decides early stopping"
     )
-    bootstrap: bool = Field(True, description="each member sees groups drawn with replacement")
+    bootstrap: bool = Field(
+        True,
+        description="each member sees groups drawn with replacement, and all that candidates share",
+    )
     warm_start: bool = Field(True, description="start a round from the last round's members")
     warm_epochs: Annotated[float, Field(gt=0, le=1)] = Field(
         0.25, description="share of max_epochs that a member trains which starts warm"

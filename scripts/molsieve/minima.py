@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from molsieve.campaign import Prediction
-from molsieve.chem.connectivity import bonds_of_atoms, describe_change
 from molsieve.chem.identities import BUILT_ORIGINS, atoms_from_row, structure_row
+from molsieve.crystals.rearrangements import REARRANGED, rearrangement
 from molsieve.potential.committee import Committee
 from molsieve.potential.committee_prediction import unseen_in_training
 from molsieve.potential.graphs import AtomsBatch
@@ -178,12 +178,8 @@ def _domain_scores(
 
 
 def _rearranged(before: ase.Atoms, after: ase.Atoms) -> str | None:
-    change = describe_change(
-        bonds_of_atoms(before),
-        bonds_of_atoms(after),
-        before.get_chemical_symbols(),
-    )
-    return f"rearranged in relaxation: {change}" if change else None
+    change = rearrangement(before, after)
+    return f"{REARRANGED}: {change.text}" if change else None
 
 
 def minimum_rows(

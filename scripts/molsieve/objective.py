@@ -12,6 +12,8 @@ What else a domain may say of its species there, and what is so where it says no
                      once, always trained on. None.
 ``POSES``            a species may have several built structures, its energy is the lowest
                      minimum's. False: the first one counts.
+``HOSTED``           roles of a complex and of the host that its atoms begin with: the empty host is
+                     relaxed from its complexes' minima too. None.
 ``LABELS_MINIMA``    built structures are far from minima: after the first round the committee's
                      minima are labelled, and only they tell a candidate's value. False.
 ``OBJECTIVES``       :class:`Objective` by objective, in place of NAME and UNIT: the domain has
@@ -80,6 +82,12 @@ def shared_roles(domain: str) -> tuple[str, ...]:
 def has_poses(domain: str) -> bool:
     """Whether a species may have several built structures, the lowest of which counts."""
     return bool(getattr(domain_module(domain), "POSES", False))
+
+
+def hosted_roles(domain: str) -> tuple[str, str] | None:
+    """Roles of a complex and its host, where a domain has them."""
+    roles: tuple[str, str] | None = getattr(domain_module(domain), "HOSTED", None)
+    return roles
 
 
 def labels_minima(domain: str) -> bool:

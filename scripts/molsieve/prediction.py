@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from molsieve.campaign import Prediction
+from molsieve.hosts import emptied_hosts
 from molsieve.minima import (
     Minimum,
     built_geometries,
@@ -30,6 +31,7 @@ from molsieve.minima import (
 from molsieve.objective import (
     has_poses,
     has_several,
+    hosted_roles,
     mean_and_spread,
     member_values,
     objectives,
@@ -73,7 +75,7 @@ def predict_candidates(
         level_calibration: the level's ``calibration.json``.
         predictions_out: ``predictions``, sorted by candidate.
         structures_out: ``structures``, origin "relaxed", parent the built structure; of several
-            poses the lowest.
+            poses the lowest, of a host also from its complexes' minima.
         property_committee: of a domain whose objectives need properties.
 
     Returns:
@@ -82,6 +84,11 @@ def predict_candidates(
     ids = sorted(set(candidates.loc[candidates["status"] == "accepted", "candidate_id"]))
     built = built_geometries(ids, structures, species_roles(domain), has_poses(domain))
     minima = relax_structures(built, committee, settings, calibration, property_committee)
+    hosted = hosted_roles(domain)
+    if hosted is not None and settings.max_steps > 0:
+        hosts = emptied_hosts(built, minima, committee, settings, *hosted)
+        minima |= relax_structures(hosts, committee, settings, calibration)
+        built = pd.concat([built, hosts], ignore_index=True)
     built = lowest_poses(built, minima)
     rows = predicted_rows(ids, built, minima, domain, calibration, level_calibration)
     failures = _build_failures(species)

@@ -18,6 +18,7 @@ from molsieve.acquisition.objectives import (
 from molsieve.acquisition.pareto import pareto_fronts
 from molsieve.acquisition.pool import chosen_rows, relaxed_structures
 from molsieve.campaign import Confirm, Ranking
+from molsieve.crystals.rearrangements import REARRANGED
 from molsieve.labelling.cost import CostModel
 from molsieve.levels import AseLevel, Cp2kLevel, Level, TbliteLevel
 from molsieve.objective import labels_minima
@@ -252,12 +253,13 @@ def best_estimates(
     """Candidates with a label or an ok prediction, best utility first, ties by candidate_id.
 
     Returns:
-        candidate_id, mean, std, interval_95, in_domain, predicted (has an ok prediction),
+        candidate_id, mean, std, interval_95, in_domain, reason, predicted (has an ok prediction),
         label_value, utility (of the label value, else of the mean).
     """
-    columns = ["candidate_id", "mean", "std", "interval_95", "in_domain"]
+    columns = ["candidate_id", "mean", "std", "interval_95", "in_domain", "reason"]
     ok = (predictions["status"] == "ok") & predictions["mean"].notna()
-    predicted = predictions.loc[ok, columns].drop_duplicates("candidate_id").assign(predicted=True)
+    predicted = predictions.loc[ok].reindex(columns=columns).drop_duplicates("candidate_id")
+    predicted = predicted.assign(predicted=True)
     labelled = labelled_values.rename(columns={"value": "label_value"})
     table = predicted.merge(labelled, on="candidate_id", how="outer")
     table["predicted"] = table["predicted"].eq(True)
@@ -316,7 +318,9 @@ def _flags(
     """What a reader must know of each candidate before trusting its row.
 
     uncalibrated: a prediction whose spread has no calibration; label_failed: chosen for labelling,
-    without a value; extrapolated: beyond all measured values that the label level was fitted to.
+    without a value; extrapolated: beyond all measured values that the label level was fitted to. In
+    domains that label minima also rearranged: the committee's minimum has other bonds than what was
+    built; proton_moved: the labelled one has, but protons between heteroatoms only.
     """
     chosen = selections.loc[chosen_rows(selections, minima), "candidate_id"]
     flags = {
@@ -327,6 +331,10 @@ def _flags(
         "confirm_failed": table["why_confirmed"].notna() & table["confirmed_value"].isna(),
         "extrapolated": pd.Series(beyond, table.index),
     }
+    if minima:  # of a complex whose pose was only put together much may become
+        told = table["reason"].astype("string")
+        flags["rearranged"] = told.str.contains(REARRANGED, regex=False)
+        flags["proton_moved"] = table.get("proton_moved", pd.Series(False, table.index)).eq(True)
     raised = np.stack([mask.fillna(False).to_numpy(bool) for mask in flags.values()], axis=1)
     names = np.array(list(flags), dtype=object)
     return [names[row].tolist() for row in raised]

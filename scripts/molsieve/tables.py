@@ -265,8 +265,9 @@ SCHEMAS: dict[str, pa.Schema] = {
             "competition_std_ev_per_t": _float,
             "directivity_ev_per_t": _float,
             "directivity_std_ev_per_t": _float,
-            "templating_ev_per_t": _float,
-            "templating_std_ev_per_t": _float,
+            "templating_ev": _float,
+            "templating_std_ev": _float,
+            "t_sites_per_guest": _float,
             **dict.fromkeys(SEVERAL_COLUMNS, _float),
         },
     ),
@@ -339,12 +340,15 @@ LATER_COLUMNS = {
         "competition_std_ev_per_t",
         "directivity_ev_per_t",
         "directivity_std_ev_per_t",
-        "templating_ev_per_t",
-        "templating_std_ev_per_t",
+        "templating_ev",
+        "templating_std_ev",
+        "t_sites_per_guest",
         *SEVERAL_COLUMNS,
     ),
 }
 """Younger than the first tables of this schema version: null in files that lack them."""
+FORMER_COLUMNS = {"ranking": ("templating_ev_per_t", "templating_std_ev_per_t")}
+"""Written for a while in this schema version: passed over in files that have them."""
 # A structure that a source of distorted geometries offers to be labelled, most wanted first; the
 # score is the source's own; rebonded: it has other bonds than the structure it was made from.
 SCHEMAS["geometries"] = pa.schema(
@@ -492,6 +496,8 @@ def check_contract(path: str | Path, name: str) -> None:
             f"{path} has schema version {found.get('molsieve.schema_version')}, "
             f"this Molsieve reads {SCHEMA_VERSION}"
         )
+    former = FORMER_COLUMNS.get(name, ())
+    schema = pa.schema([field for field in schema if field.name not in former])
     later = set(LATER_COLUMNS.get(name, ())) - set(schema.names)
     contract = pa.schema([field for field in SCHEMAS[name] if field.name not in later])
     if schema.names != contract.names or schema.types != contract.types:

@@ -58,7 +58,15 @@ def tables(shift: float = 0.0, origin: str = "built") -> tuple[pd.DataFrame, ...
     return pd.DataFrame(candidates), pd.DataFrame(species), pd.DataFrame(structures)
 
 
-def select(folder: Path, number: int, given: tuple, previous: pd.DataFrame) -> pd.DataFrame:
+def select(
+    folder: Path,
+    number: int,
+    given: tuple,
+    previous: pd.DataFrame,
+    settings: Acquisition = SETTINGS,
+    labelled_values: pd.DataFrame | None = None,
+    reasons: dict[str, str] | None = None,
+) -> pd.DataFrame:
     out = folder / "selection.parquet", folder / "structures.parquet"
     predictions = None
     if number:
@@ -66,17 +74,18 @@ def select(folder: Path, number: int, given: tuple, previous: pd.DataFrame) -> p
         means = np.linspace(-1, 0, len(ids))
         predictions = pd.DataFrame(
             {"candidate_id": ids, "status": "ok", "mean": means, "std": 0.1, "std_raw": 0.1}
-        ).assign(members=[[m - 0.1, m + 0.1] for m in means])
+        ).assign(members=[[m - 0.1, m + 0.1] for m in means], in_domain=True)
+        predictions["reason"] = predictions["candidate_id"].map(reasons or {}).astype(object)
     select_batch(
         *given,
-        settings=SETTINGS,
+        settings=settings,
         objective=Objective(),
         round_number=number,
         seed=1,
         previous_selections=previous,
         predictions=predictions,
         geometries=None,
-        labelled_values=None,
+        labelled_values=labelled_values,
         selection_out=out[0],
         structures_out=out[1],
     )
@@ -128,6 +137,16 @@ def test_costs_in_order_count_a_shared_species_at_its_first_candidate() -> None:
     assert build_pool(*tables()).costs_in_order(order, SETTINGS).tolist() == [3] * 4
 
 
+def test_the_random_share_is_of_what_the_round_can_pay_for(tmp_path: Path) -> None:
+    """Twelve labels buy six pairs with their three frameworks and four guests, not twelve."""
+    few = SETTINGS.model_copy(update={"seed_labels": 12, "seed_random_share": 0.4})
+    chosen = select(tmp_path, 0, tables(), empty_table("selection"), few)
+    drawn = chosen[chosen["reason"] == "random"]
+    assert len(drawn) == 2 and set(drawn["role"]) == {"complex"}
+    assert len(chosen) <= few.seed_labels
+    assert set(chosen.loc[chosen["role"] != "complex", "reason"]) == {"seed"}
+
+
 def test_docked_candidates_are_chosen_again_at_their_minima(
     tmp_path: Path, first: pd.DataFrame
 ) -> None:
@@ -144,3 +163,55 @@ def test_docked_candidates_are_chosen_again_at_their_minima(
     )
     chosen = set(second["candidate_id"].dropna())
     assert not chosen & set(third["candidate_id"].dropna()), "a labelled minimum is a choice"
+
+
+def test_a_candidate_whose_minimum_went_down_is_labelled_anew(
+    tmp_path: Path, first: pd.DataFrame
+) -> None:
+    """Two are predicted below their labels, by less and by more than the standard deviation."""
+    previous = first.drop(columns="role")
+    second = select(tmp_path, 1, tables(0.01, "relaxed"), previous)
+    previous = pd.concat([previous, second[previous.columns]])
+    acquired = sorted(second.loc[second["reason"] == "acquired", "candidate_id"].dropna())
+    values = pd.DataFrame({"candidate_id": acquired, "value": -2.0})
+    means = dict(zip((f"{k:016x}" for k in range(12)), np.linspace(-1, 0, 12), strict=True))
+    close, outdone = acquired[:2]
+    values.loc[values["candidate_id"] == close, "value"] = means[close] + 0.05
+    values.loc[values["candidate_id"] == outdone, "value"] = means[outdone] + 0.15
+    given = tables(0.02, "relaxed")
+    third = select(tmp_path, 2, given, previous, labelled_values=values)
+    chosen = set(third["candidate_id"].dropna())
+    assert chosen & set(acquired) == {outdone}
+    rows = third[third["candidate_id"] == outdone]
+    assert rows["split"].isna().all() and set(rows["reason"]) == {"acquired"}
+    stale = {f"{k:016x}" for k in range(12)} - chosen
+    assert close in stale
+
+
+def test_a_candidate_without_a_value_gets_a_second_chance_but_no_third(
+    tmp_path: Path, first: pd.DataFrame
+) -> None:
+    """Its labelled minimum was another substance; a judge's label is never bought again."""
+    previous = first.drop(columns="role")
+    second = select(tmp_path, 1, tables(0.01, "relaxed"), previous)
+    previous = pd.concat([previous, second[previous.columns]])
+    acquired = sorted(second.loc[second["reason"] == "acquired", "candidate_id"].dropna())
+    lost = acquired[0]
+    values = pd.DataFrame({"candidate_id": acquired[1:], "value": -2.0})
+    judges = set(second.loc[second["split"].isin(HELD_OUT), "candidate_id"])
+    third = select(tmp_path, 2, tables(0.02, "relaxed"), previous, labelled_values=values)
+    assert lost in set(third["candidate_id"]) and not judges & set(third["candidate_id"])
+    previous = pd.concat([previous, third[previous.columns]])
+    fourth = select(tmp_path, 3, tables(0.03, "relaxed"), previous, labelled_values=values)
+    assert lost not in set(fourth["candidate_id"])
+
+
+def test_a_minimum_that_is_another_substance_is_not_bought(
+    tmp_path: Path, first: pd.DataFrame
+) -> None:
+    previous, minima = first.drop(columns="role"), tables(0.01, "relaxed")
+    chosen = select(tmp_path, 1, minima, previous)
+    torn = chosen.loc[chosen["reason"] == "acquired", "candidate_id"].dropna().iloc[0]
+    reasons = {torn: "complex: rearranged in relaxation: O1-Si2 broken"}
+    chosen = select(tmp_path, 1, minima, previous, reasons=reasons)
+    assert len(chosen) and torn not in set(chosen["candidate_id"])

@@ -160,6 +160,17 @@ def test_patience_waits_for_the_energies(tables_of_couples, atom_energies, setti
     assert train(tables_of_couples, atom_energies, constant, tmp_path / "constant")["epochs"] < 10
 
 
+def test_no_epoch_is_kept_from_before_energies_count(
+    tables_of_couples, atom_energies, settings, tmp_path, monkeypatch
+):
+    """A few validation structures may find an early, untrained epoch the best by chance."""
+    told = iter([9.0, 0.1, 8.0, 7.0, 3.0, 4.0, 2.0, 3.0])
+    monkeypatch.setattr(training.TrainingRun, "validation_loss", lambda run: next(told))
+    short = settings.model_copy(update={"max_epochs": 8, "forces_first": 0.5})
+    summary = train(tables_of_couples, atom_energies, short, tmp_path)
+    assert (summary["best_epoch"], summary["validation_loss"]) == (7, 2.0)
+
+
 def test_units_keep_relaxed_couples_and_only_them_together(data):
     for unit in data.units:
         assert len({data.groups[i] for i in unit}) == 1
@@ -177,6 +188,25 @@ def test_bootstrap_draws_whole_groups(data):
     assert all(len(times) == 1 for times in per_group.values())
     assert sorted(t.pop() for t in per_group.values()) != [1] * len(per_group)
     assert data.draw(None) == data.units
+
+
+def test_every_draw_holds_the_shared_groups(tables_of_couples, settings):
+    """A framework that many candidates share is in every member's data, once."""
+    dataset, structures, labels = tables_of_couples
+    common = sorted(set(dataset["group"]))[:2]
+    nobodys = dataset.assign(
+        candidate_id=dataset["candidate_id"].where(~dataset["group"].isin(common))
+    )
+    data = TrainingData.from_tables(nobodys, structures, labels, settings.cutoff_angstrom, "cpu")
+    assert data.shared == set(common)
+    every = [unit for unit in data.units if data.groups[unit[0]] in data.shared]
+    for seed in range(5):
+        drawn = data.draw(np.random.default_rng(seed))
+        assert [unit for unit in drawn if data.groups[unit[0]] in data.shared] == every
+        assert sorted(drawn) != sorted(data.units), "the others are drawn"
+    alone = dataset.assign(candidate_id=None)
+    data = TrainingData.from_tables(alone, structures, labels, settings.cutoff_angstrom, "cpu")
+    assert not data.shared, "where nothing is a candidate's, groups are drawn as ever"
 
 
 def test_validation_never_trains(tables_of_couples, atom_energies, settings, tmp_path):

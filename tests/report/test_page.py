@@ -95,6 +95,7 @@ def test_tells_what_is_in_the_tables(page):
     assert "Bars are" in page
     assert "n = 24" in page  # held-out candidates of the parity plot
     assert "GFN2-xTB" in page
+    assert "random test MAE / V" in page
 
 
 def test_escapes_what_comes_from_outside(page):

@@ -1,52 +1,14 @@
 # Purpose: every function that the rules use. Nothing here opens a table.
-# Inputs: the campaign file, and each finished round's figures.json.
-# Outputs: `campaign` (resolved), paths of rounds, the leaves that rules hang on.
+# Inputs: `campaign` (campaign.smk), and each finished round's figures.json.
+# Outputs: paths of rounds, the leaves that rules hang on.
 import json
-import os
 import pathlib
-import sys
 from importlib import import_module
-
-sys.path.insert(0, str(pathlib.Path(workflow.basedir) / "scripts"))
 
 from molsieve.acquisition.stopping import verdict
 from molsieve.levels import level_id
-from molsieve.loading import load_mapping, read_yaml
 from molsieve.prediction_shards import candidate_shards_read
 from molsieve.property_settings import fidelity_of, objective_level
-from molsieve.retries.orders import orders_in_force
-from molsieve.section import CampaignError
-
-# One thread a process unless told otherwise: parallelism comes from jobs and workers, and xTB with
-# more threads than cores is hundreds of times slower.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-try:
-    if workflow.is_main_process:
-        # Snakemake's own YAML reading lets the last of two equal keys win in silence.
-        for path in workflow.configfiles:
-            read_yaml(path)
-    campaign = load_mapping(config)
-    if workflow.is_main_process:
-        from molsieve.checks import check_campaign
-
-        check_campaign(campaign, pathlib.Path.cwd())
-    retry_orders = orders_in_force(
-        campaign, pathlib.Path(f"results/{campaign.campaign}"), workflow.is_main_process
-    )
-except CampaignError as error:
-    # One screen for the campaign's author; SystemExit keeps Snakemake from adding a traceback.
-    print(f"\nThis campaign cannot run.\n\n{error}\n", file=sys.stderr)
-    sys.exit(2)
-
-# A job of a controller that another one has replaced ends here, before Snakemake deletes the outputs
-# that its successor may have written.
-if not workflow.is_main_process:
-    from molsieve.jobs.attempts import overtaken
-
-    if reason := overtaken(pathlib.Path(f"results/{campaign.campaign}")):
-        print(f"\n{reason}\n", file=sys.stderr)
-        sys.exit(3)
 
 
 wildcard_constraints:
@@ -371,35 +333,3 @@ def hit_receipts(wildcards):
         for level in hit_levels()
         for shard in range(campaign.ranking.confirm.shards)
     ]
-
-
-def take_campaign():
-    """Hold the campaign's lease while this controller lives; a second controller is refused."""
-    from molsieve.jobs.controller import take
-    from molsieve.jobs.scheduler_outages import outlast_outages
-
-    outlast_outages()
-    try:
-        take(campaign, pathlib.Path(f"results/{campaign.campaign}"))
-    except CampaignError as error:
-        print(f"\n{error}\n", file=sys.stderr, flush=True)
-        raise WorkflowError("this campaign is taken") from None
-
-
-def answer():
-    """Where the ranking and the page are, and the first rows."""
-    from molsieve.jobs.controller import answer, give_back
-
-    give_back()
-    return answer(campaign, ROUNDS)
-
-
-def what_now():
-    """What a person needs to know after a failure."""
-    from molsieve.jobs.controller import give_back
-
-    give_back()
-    return (
-        "Nothing that finished is lost. The rule's log (above) says what went wrong; the same "
-        "command goes on from there."
-    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -78,8 +79,12 @@ class Pool:
     def _shared_ids(self, index: int) -> set[str]:
         if not self.shared_roles:
             return set()
-        all_ids = self.structures["structure_id"].to_numpy(object)
-        return {all_ids[row] for row in self.rows[index]} - self.structure_ids[index]
+        return {self._all_ids[row] for row in self.rows[index]} - self.structure_ids[index]
+
+    @cached_property
+    def _all_ids(self) -> list[str]:
+        """structure_id of each row of ``structures``, read off once: 10^5 times takes hours."""
+        return list(self.structures["structure_id"])
 
 
 def build_pool(
@@ -174,6 +179,10 @@ class History:
             dict(zip(*(selections.loc[held_out, c] for c in ("group", "split")), strict=True)),
             frozenset(selections.loc[held_out, "structure_id"]),
         )
+
+    def again(self, candidate_ids: Iterable[str]) -> History:
+        """As if these candidates were not chosen yet; their groups stay in their splits."""
+        return replace(self, candidates=self.candidates - frozenset(candidate_ids))
 
     def may_be_held_out(self, pool: Pool) -> np.ndarray:
         """(C,) candidates never chosen, of whose group and structures nothing trains."""

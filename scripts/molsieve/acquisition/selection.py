@@ -12,10 +12,11 @@ from molsieve.acquisition import budget
 from molsieve.acquisition.diversity import pick_max_min
 from molsieve.acquisition.goals import goals_of
 from molsieve.acquisition.objectives import domain_name
-from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool
+from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool, chosen_rows
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates, score_several
 from molsieve.campaign import Acquisition
 from molsieve.chem.identities import atoms_from_row, structure_row
+from molsieve.crystals.rearrangements import REARRANGED
 from molsieve.labelling.collect import SHARED
 from molsieve.labelling.cost import CostModel
 from molsieve.levels import Level
@@ -67,7 +68,8 @@ def select_batch(
     with others is paid for once, and always trains. Random candidates, drawn uniformly, feed
     calibration and test alternately and never training. Distorted geometries get
     their share, in the order of their table. All that is left goes to candidates by the acquisition
-    function (round 0: a max-min seed). No candidate is chosen twice, no structure labelled twice.
+    function (round 0: a max-min seed). No structure is labelled twice, and no candidate chosen
+    twice, but for one whose labelled minimum is no longer its lowest (:func:`_outdone`).
 
     Args:
         candidates, species, structures: rows of all shards; only accepted candidates whose every
@@ -92,9 +94,11 @@ def select_batch(
     pool = build_pool(candidates, species, structures, shared_roles(domain))
     if len(pool):
         budget.check_budget(settings, round_number, int(pool.species_counts.max()))
-    known = _predictable(pool, predictions, this)
+    known = _predictable(pool, predictions, this, domain)
     labels = budget.round_labels(settings, round_number)
     history = History.of(previous_selections, labels_minima(domain))
+    outdone = _outdone(predictions, labelled_values, previous_selections, history, pool, domain)
+    history = history.again(outdone)
     share = budget.geometry_labels(settings, round_number)
     reserved = len(_distorted(geometries, pool, history, share))
     drawn = _draw_random(pool, known, labels - reserved, history, this)
@@ -103,7 +107,8 @@ def select_batch(
     random.loc[own, "split"] = _alternate_splits(random.loc[own, "group"], history)
 
     so_far = _stack([previous_selections, random.assign(round=round_number)])
-    history = History.of(so_far, labels_minima(domain))
+    drawn_now = pool.candidate_ids[drawn]
+    history = History.of(so_far, labels_minima(domain)).again(outdone - set(drawn_now))
     distorted = _distorted(geometries, pool, history, reserved)
     left = labels - int(pool.costs_in_order(drawn, settings, paid).sum()) - len(distorted)
     this = replace(this, paid=paid | set(random["structure_id"]))
@@ -127,24 +132,67 @@ def select_batch(
         write_table(rows.reindex(columns=SCHEMAS[name].names), name, path, campaign)
 
 
-def _predictable(pool: Pool, predictions: pd.DataFrame | None, this: RoundSettings) -> np.ndarray:
-    """(C,) candidates a round can choose: all in round 0, later those with an ok prediction."""
+def _predictable(
+    pool: Pool, predictions: pd.DataFrame | None, this: RoundSettings, domain: str
+) -> np.ndarray:
+    """(C,) candidates a round can choose: all in round 0, later those with an ok prediction.
+
+    Where minima are labelled, not those whose minimum is another substance: its label would not be
+    the candidate's.
+    """
     if (predictions is None) != (this.number == 0):
         raise ValueError(f"round {this.number}: predictions of the round before go with rounds > 0")
     if predictions is None:
         return np.ones(len(pool), dtype=bool)
     ok = (predictions["status"] == "ok") & predictions["mean"].notna()
+    if labels_minima(domain):
+        ok &= ~predictions["reason"].astype("string").str.contains(REARRANGED).fillna(False)
     return pool.holds(predictions.loc[ok, "candidate_id"])
+
+
+def _outdone(
+    predictions: pd.DataFrame | None,
+    labelled_values: pd.DataFrame | None,
+    selections: pd.DataFrame,
+    history: History,
+    pool: Pool,
+    domain: str,
+) -> set[str]:
+    """Chosen candidates that may be labelled anew, of a domain that labels the committee's minima.
+
+    A label at a young committee's minimum is an upper bound. It is outdone by a prediction in the
+    domain that is lower by more than its standard deviation. And a candidate whose label gave it no
+    value (its minimum turned out to be another substance, or failed) gets a second chance, not a
+    third. Never one that judges: its label would only ever be revised towards the prediction.
+    """
+    if predictions is None or labelled_values is None or not labels_minima(domain):
+        return set()
+    judges = {
+        candidate
+        for candidate, group in zip(pool.candidate_ids, pool.groups, strict=True)
+        if group in history.held_out_groups
+    }
+    sound = predictions.loc[(predictions["status"] == "ok") & predictions["in_domain"].eq(True)]
+    both = sound.merge(labelled_values, on="candidate_id", how="left")
+    below = both["mean"] + both["std"] < both["value"]
+    chosen = selections.loc[chosen_rows(selections, True)]
+    rounds = chosen.groupby("candidate_id")["round"].nunique()
+    once = set(rounds[rounds == 1].index)
+    without = both["value"].isna() & both["candidate_id"].isin(once)
+    return set(both.loc[below | without, "candidate_id"]) - judges
 
 
 def _draw_random(
     pool: Pool, known: np.ndarray, labels: int, history: History, this: RoundSettings
 ) -> np.ndarray:
     """Indices of the candidates drawn uniformly for calibration and test."""
-    costs = pool.costs(this.acquisition)
     may_be_held_out = history.may_be_held_out(pool) & known
-    any_use = may_be_held_out | (history.may_train(pool) & known)
-    candidates = budget.affordable(np.sort(costs[any_use]), labels)
+    any_use = np.flatnonzero(may_be_held_out | (history.may_train(pool) & known))
+    cheapest = any_use[np.argsort(pool.costs(this.acquisition)[any_use], kind="stable")]
+    # What they share is to be paid for too: without it a few cheap candidates would seem many.
+    candidates = budget.affordable(
+        pool.costs_in_order(cheapest[:labels], this.acquisition, this.paid), labels
+    )
     count = budget.random_candidates(this.acquisition, this.number, candidates)
     order = this.rng(RANDOM_STREAM).permutation(np.flatnonzero(may_be_held_out))[:count]
     in_order = pool.costs_in_order(order, this.acquisition, this.paid)
@@ -233,8 +281,9 @@ def _candidate_rows(
 ) -> pd.DataFrame:
     """Selection and structure columns of the candidates' structures and their displaced copies.
 
-    A shared species is nobody's: it has a group of its own and always trains.
+    A shared species is nobody's: it has a group of its own and always trains, whoever needed it.
     """
+    trains = "acquired" if this.number else "seed"
     rows = []
     for place, index in enumerate(indices):
         score = None if scores is None else float(scores[place])
@@ -243,7 +292,7 @@ def _candidate_rows(
             chosen = own
             if relaxed["role"] in pool.shared_roles:
                 nobodys = {"candidate_id": None, "group": relaxed["species_id"], "split": SHARED}
-                chosen = {"reason": reason, **nobodys}
+                chosen = {"reason": trains, **nobodys}
             rows += [{**row, **chosen} for row in (relaxed, *_displaced_rows(relaxed, this))]
     return _stack([pd.DataFrame(rows)])
 

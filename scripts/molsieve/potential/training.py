@@ -246,14 +246,15 @@ class TrainingRun:
                 "energies or forces that are not numbers"
             )
         self.epoch += 1
-        train_loss = total / sum(len(u) for u in self.units)
-        validation_loss = self.validation_loss()
-        if validation_loss is None or validation_loss < self.best_loss:
+        train_loss, validation_loss = total / sum(map(len, self.units)), self.validation_loss()
+        # Of few structures the loss is noise: an early epoch may have drawn the lowest.
+        early = self.epoch <= energies_rise(self.settings) < self.settings.max_epochs
+        if validation_loss is None or early or validation_loss < self.best_loss:
             self.best_loss = train_loss if validation_loss is None else validation_loss
             self.best_epoch = self.epoch
             self.best.copy_(self.optimiser.average)
-        record = [train_loss] if validation_loss is None else [train_loss, validation_loss]
-        self.history.append(record)
+        told = [] if validation_loss is None else [validation_loss]
+        self.history.append([train_loss, *told])
 
     def validation_loss(self) -> float | None:
         """Loss of the averaged parameters on the validation split, weighed as at the end of a run.

@@ -59,6 +59,7 @@ def answer_section(results: Results) -> str:
             f"one, else by the prediction. Confirmed values are computed again at the level "
             f"“{level}” and are not predictions."
         ),
+        paragraph(results.how_to_read) if results.how_to_read else "",
     )
 
 

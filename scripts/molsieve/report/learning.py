@@ -32,6 +32,8 @@ from molsieve.report.svg import Axis, Plot, axis_from_zero, axis_of_rounds, axis
 HELD_OUT = ("test", "calibration")
 SERIES = {"test": 1, "calibration": 2, "train": 3, "validation": 4}
 NOT_TABULATED = ("round", "expected_missed", "objective", "unit", "best_candidate_id")
+OF_OBJECTIVE = ("best_value", "mean_std", "random_test_mae", "random_test_rmse")
+"""Figures in the objective's unit; the others are counts and shares."""
 DRAWN = re.compile(r"coverage_(?!68|95)\d+$|normal_coverage|_loss_of_")
 """Figures that the section on calibration shows already."""
 
@@ -58,7 +60,9 @@ def _figures_table(results: Results) -> str:
     if not results.figures:
         return nothing("No round has ended.")
     keys = list(dict.fromkeys(k for f in results.figures for k in f if k not in NOT_TABULATED))
-    rows = [[figure_name(k), *(_figure_text(f, k) for f in results.figures)] for k in keys]
+    unit = results.figures[-1].get("unit", results.unit)
+    names = {k: figure_name(k) + (f" / {unit}" if k in OF_OBJECTIVE else "") for k in keys}
+    rows = [[names[k], *(_figure_text(f, k) for f in results.figures)] for k in keys]
     rows = [row for row in rows if any(cell != "–" for cell in row[1:])]
     columns = ["figure", *(f"round {f.get('round', i)}" for i, f in enumerate(results.figures))]
     return table(columns, rows, texts=("figure",))

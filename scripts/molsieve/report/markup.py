@@ -64,7 +64,7 @@ def figure_name(key: str) -> str:
 
     A unit at the end is left to the value.
     """
-    for ending in ("_total", "_v", "_ev"):
+    for ending in ("_total", "_v", "_ev", "_ev_per_t"):
         key = key.removesuffix(ending)
     known = {"h2": "H₂", "mae": "MAE", "rmse": "RMSE", "loo": "leave-one-out", "max": "largest"}
     return " ".join(known.get(word, word) for word in words(key.removeprefix("n_")).split())

@@ -24,6 +24,8 @@ from molsieve.report.markup import (
     section,
     signed,
     table,
+    warning,
+    words,
 )
 from molsieve.report.results import Results
 from molsieve.report.svg import Plot, axis_over
@@ -46,15 +48,28 @@ def levels_section(results: Results) -> str:
 def _level_part(name: str, frame: pd.DataFrame, calibration: Mapping[str, Any]) -> str:
     heading = f"<h3>{escape(name)}</h3>"
     good = frame[frame["measured"].notna() & frame["computed"].notna()]
+    told = _fit_table(calibration), _failed_systems(calibration.get("failed", {}))
     if good.empty:
-        return heading + nothing("No measured system has a value at this level.")
+        return heading + nothing("No measured system has a value at this level.") + "".join(told)
     unit = str(good["unit"].iloc[0])
+    drawing = figure(_level_plot(name, good, unit), _level_caption(good, unit))
+    return heading + beside(drawing, told[0]) + told[1] + _systems_table(good, unit)
+
+
+def _is_fitted(good: pd.DataFrame) -> bool:
+    """Whether a level's values are scaled to the measured ones, not only set beside them."""
+    return bool(good["fitted"].ne(good["computed"]).any())
+
+
+def _level_plot(name: str, good: pd.DataFrame, unit: str) -> str:
+    """Measured against computed values, with the line of the fit or of equal values."""
     used = good["used"].fillna(False).astype(bool)
+    labels = ("in the fit", "not in the fit") if _is_fitted(good) else ("computed", "not used")
     x = axis_over(f"computed, as it comes / {unit}", good["computed"].tolist())
     y = axis_over(f"measured / {unit}", good["measured"].tolist())
     plot = Plot(x, y, f"Level {name} against measurement", width=560, height=440)
     _fit_line(plot, good[used & good["fitted"].notna()])
-    for mask, series, label in ((used, 1, "in the fit"), (~used, 4, "not in the fit")):
+    for mask, series, label in ((used, 1, labels[0]), (~used, 4, labels[1])):
         part = good[mask]
         tips = [_reference_tip(r, unit) for _, r in part.iterrows()]
         if len(part):
@@ -65,8 +80,16 @@ def _level_part(name: str, frame: pd.DataFrame, calibration: Mapping[str, Any]) 
                 f"{label}, n = {len(part)}",
                 tips=tips,
             )
-    drawing = figure(plot.svg(), _level_caption(good[used], unit))
-    return heading + beside(drawing, _fit_table(calibration)) + _systems_table(good, unit)
+    return plot.svg()
+
+
+def _failed_systems(failed: Mapping[str, str]) -> str:
+    """Measured systems without a value, and why."""
+    if not failed:
+        return ""
+    rows = [[name, str(reason)] for name, reason in sorted(failed.items())]
+    listed = table(["system", "reason"], rows, texts=("system", "reason"))
+    return warning(f"Measured systems without a value at this level: {len(rows)}.") + listed
 
 
 def _fit_table(calibration: Mapping[str, Any]) -> str:
@@ -83,19 +106,29 @@ def _fit_value(key: str, value: float) -> str:
     """A number of the fit with the unit that its key names."""
     if isinstance(value, int):
         return f"{value:,}"
-    unit = {"v": " V", "ev": " eV"}.get(key.rpartition("_")[2], "")
-    return number(value, 4) + unit
+    units = {"_v": " V", "_ev": " eV", "_ev_per_t": " eV per T site"}
+    ending = next((e for e in units if key.endswith(e)), "")
+    return number(value, 4) + units.get(ending, "")
 
 
 def _fit_line(plot: Plot, fitted: pd.DataFrame) -> None:
     if len(fitted) > 1 and fitted["computed"].nunique() > 1:
         slope, intercept = np.polyfit(fitted["computed"], fitted["fitted"], 1)
         ends = [plot.x.low, plot.x.high]
-        text = f"fit: {slope:.3f} x {'+' if intercept >= 0 else '−'} {abs(intercept):.3f}"
+        sign = "+" if intercept >= 0 else "−"
+        fit = f"fit: {slope:.3f} x {sign} {abs(intercept):.3f}"
+        text = fit if _is_fitted(fitted) else "measured = computed"
         plot.line(ends, [slope * e + intercept for e in ends], name=text)
 
 
-def _level_caption(used: pd.DataFrame, unit: str) -> str:
+def _level_caption(good: pd.DataFrame, unit: str) -> str:
+    used = good[good["used"].fillna(False).astype(bool)]
+    if not _is_fitted(good):
+        error = (used["computed"] - used["measured"]).abs().mean()
+        return (
+            f"Measured systems against the value computed, nothing fitted (n = {len(used)}): mean "
+            f"absolute error {number(error)} {unit}."
+        )
     text = f"Measured systems against the value computed, before any fit (n = {len(used)} used)."
     left_out = (used["left_out"] - used["measured"]).dropna().abs()
     if len(left_out):
@@ -107,28 +140,34 @@ def _level_caption(used: pd.DataFrame, unit: str) -> str:
 
 
 def _reference_tip(row: pd.Series, unit: str) -> str:
-    return (
-        f"{row['name']}\n{row['identifier']}\nmeasured {number(row['measured'])} {unit}\n"
-        f"computed {number(row['computed'])}, fitted {number(row['fitted'])} {unit}\n"
-        f"left out {number(row['left_out'])} {unit}"
-    )
+    lines = [str(row["name"])]
+    lines += [str(row["identifier"])] if row["identifier"] != row["name"] else []
+    lines.append(f"measured {number(row['measured'])} {unit}")
+    lines.append(f"computed {number(row['computed'])} {unit}")
+    if row["fitted"] != row["computed"]:
+        lines.append(f"fitted {number(row['fitted'])} {unit}")
+        lines.append(f"left out {number(row['left_out'])} {unit}")
+    return "\n".join(lines)
 
 
 def _systems_table(good: pd.DataFrame, unit: str) -> str:
-    columns = ["system", f"measured / {unit}", f"computed / {unit}", f"fitted / {unit}"]
-    columns += [f"left out / {unit}", f"left out − measured / {unit}", "grade", "source"]
+    """Every measured system: of a fitted level the fitted values, else the error as it comes."""
+    judged = "left_out" if _is_fitted(good) else "computed"
+    shown = ["measured", "computed"] + ["fitted", "left_out"] * _is_fitted(good)
+    columns = ["system", *(f"{words(c)} / {unit}" for c in shown)]
+    columns += [f"{words(judged)} − measured / {unit}", "grade", "source"]
     rows = [
         [
             r["name"],
-            *((number(r[c]), r[c]) for c in ("measured", "computed", "fitted", "left_out")),
-            (signed(r["left_out"] - r["measured"]), abs(r["left_out"] - r["measured"])),
+            *((number(r[c]), r[c]) for c in shown),
+            (signed(r[judged] - r["measured"]), abs(r[judged] - r["measured"])),
             r["grade"] or "–",
             r["source"],
         ]
         for _, r in good.iterrows()
     ]
     body = table(columns, rows, texts=("system", "grade", "source"))
-    return f"<details><summary>All {len(rows)} systems and their sources</summary>{body}</details>"
+    return f"<details><summary>Systems and their sources, {len(rows)}</summary>{body}</details>"
 
 
 def provenance_section(results: Results) -> str:
@@ -187,10 +226,9 @@ def _how_to_read(results: Results) -> str:
         "level was fitted to.",
         "Test candidates were drawn at random, never picked by the acquisition; only they judge "
         "the error and the coverage.",
-        str(getattr(results.domain, "HOW_TO_READ", "")),
     ]
     return (
         "<h3>How to read this page</h3><ul>"
-        + "".join(f"<li>{escape(n)}</li>" for n in notes if n)
+        + "".join(f"<li>{escape(n)}</li>" for n in notes)
         + "</ul>"
     )

@@ -117,6 +117,11 @@ class Results:
         return list(getattr(self.domain, "REPORTED", ()))
 
     @property
+    def how_to_read(self) -> str:
+        """What the domain says of its numbers: units, signs, what they leave out."""
+        return str(getattr(self.domain, "HOW_TO_READ", ""))
+
+    @property
     def several(self) -> tuple[Objective, ...]:
         """The objectives of a domain that has several, else none."""
         domain = str(self.campaign["domain"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,73 @@ def test_charged_guests_are_compared_as_neutral_analogues_or_refused() -> None:
     assert reasons(section(guests=["C[N+](C)(C)C"], charged_guests="refuse")) == ["charge"]
 
 
+ALUMINIUM = {"elements": ["H", "C", "N", "O", "Si", "Al", "B", "Ge"]}
+
+
+def balanced(guests: list[str], **more: Any) -> list[dict]:
+    source = {"guests": guests, "charged_guests": "framework_aluminium", "min_cell_angstrom": 6}
+    return list(iterate_candidates(section(ALUMINIUM, **(source | more))))
+
+
+def test_aluminium_balances_charged_guests_and_neutral_ones_need_none() -> None:
+    rows = balanced(["C[NH3+]", "CN"], loadings=[1, 2])
+    found = [row["identifier"].split("|")[1:] for row in rows]
+    assert [part[1:] for part in found if part[0] == "pure"] == [["CN", "1"], ["CN", "2"]]
+    charged = [(form[:3], guest, n) for form, guest, n in found if form != "pure"]
+    assert set(charged) == {("Al1", "C[NH3+]", "1"), ("Al2", "C[NH3+]", "2")}
+    assert {row["charge_e"] for row in rows} == {0, 1}
+    assert not any("+" in form for form, _, _ in found), "no ions beside the guests"
+
+
+def test_a_composition_with_the_guests_charge_is_taken_and_another_is_a_row() -> None:
+    entries = [{"counts": {"B": 1}}, {"counts": {"Ge": 1}}, {"counts": {"Al": 2}}]
+    rows = balanced(["C[NH3+]"], heteroatoms=entries)
+    forms = {parse_identifier(r["identifier"]).arrangement for r in rows if not r["reject_reason"]}
+    assert {"".join(c for c in form.partition(".")[0]) for form in forms} == {"B1", "Al1Ge1"}
+    (refused,) = [row for row in rows if row["reject_reason"]]
+    assert refused["identifier"] == "SOD|heteroatoms[2]+1||0"
+    assert "leave -2 e, the guests have +1 e" in refused["reject_reason"]
+
+
+def test_an_anion_or_elements_that_are_filtered_out_are_refused() -> None:
+    (row,) = balanced(["CC(=O)[O-]"])
+    assert row["reject_reason"].startswith("guest: ") and "cations" in row["reject_reason"]
+    with pytest.raises(CampaignError, match=r"charged_guests .*: Al is not among"):
+        check_candidates(section(charged_guests="framework_aluminium"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"counts": {"Al": 7}}, "7"),  # six T sites
+        ({"si_ratios": {"Al": 3.0}}, "Al"),  # 1.5 atoms a cell
+        ({"counts": {"Al": 1}, "ion": "Ca"}, "cannot balance"),
+        ({"counts": {"Al": 4}}, "within the rule"),  # six sites of four-rings
+    ],
+)
+def test_heteroatoms_that_a_cell_cannot_have_are_one_row(entry: dict, says: str) -> None:
+    one = section(ALUMINIUM, heteroatoms=[{}, entry], guests=["CN", "CO"], min_cell_angstrom=6)
+    rows = list(iterate_candidates(one))
+    refused = [row for row in rows if row["status"] == "rejected"]
+    assert len(rows) == 3 and len(refused) == 1, "the pure framework goes on"
+    assert refused[0]["identifier"] == "SOD|heteroatoms[1]||0"
+    assert refused[0]["reject_reason"].startswith("heteroatoms: ")
+    assert says in refused[0]["reject_reason"]
+
+
+def test_what_is_advised_is_what_helps(tmp_path: Path) -> None:
+    entry = {"counts": {"Al": 7}}
+    none = section(ALUMINIUM, heteroatoms=[entry], min_cell_angstrom=6)
+    with pytest.raises(CampaignError) as error:
+        enumerate_candidates(none, [tmp_path / "0.parquet"], 1, "test")
+    assert "change candidates.source.heteroatoms" in str(error.value)
+    assert "loosen" not in str(error.value), "no filter helps"
+    both = section({"max_heavy_atoms": 1}, guests=["CCCC", "[CH3]C[NH3+]"], charged_guests="refuse")
+    with pytest.raises(CampaignError, match=r"loosen candidates\.filters") as error:
+        enumerate_candidates(both, [tmp_path / "0.parquet"], 1, "test")
+    assert "charged_guests" in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("guest", "filters", "reason"),
     [
@@ -141,10 +209,6 @@ def test_a_broken_framework_is_one_row_with_the_reason(tmp_path: Path) -> None:
     assert len(rows) == 3 and len(refused) == 1
     assert refused[0]["reject_reason"].startswith("framework: ")
     assert {row["source"] for row in rows} == {str(tmp_path / f"{n}.cif") for n in ("GOOD", "BAD")}
-    assert config.candidate_files(candidates) == [
-        str(tmp_path / "BAD.cif"),
-        str(tmp_path / "GOOD.cif"),
-    ]
 
 
 def test_a_shard_holds_whole_frameworks_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -173,6 +237,8 @@ def test_framework_and_guest_weigh_in_distances() -> None:
         ({"folder": "nowhere"}, "candidates.source.folder: 'nowhere' is no folder"),
         ({"heteroatoms": [{"counts": {"Xx": 1}}]}, r"heteroatoms\[0\]: 'Xx' takes no T site"),
         ({"heteroatoms": [{"counts": {"Al": 1}}]}, "Al is not among candidates.filters.elements"),
+        ({"heteroatoms": [{"counts": {"Fe": 1}}]}, r"heteroatoms\[0\]: Fe has unpaired electrons"),
+        ({"heteroatoms": [{"counts": {"Al": 1}, "ion": "Xx"}]}, r"heteroatoms\[0\].ion: 'Xx'"),
     ],
 )
 def test_mistakes_name_the_key(source: dict, says: str) -> None:
@@ -186,6 +252,27 @@ def test_a_framework_that_the_folder_lacks(tmp_path: Path) -> None:
     write(tmp_path / "SOD.cif", known_framework("SOD").atoms)
     with pytest.raises(CampaignError, match=r"frameworks: no CHA.cif in"):
         check_candidates(section(folder=str(tmp_path), frameworks=["SOD", "CHA"]))
+
+
+@pytest.mark.parametrize("names", [["SOD.cif", "SOD.CIF"], ["A|B.cif"]])
+def test_names_of_files_that_cannot_be_codes(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).write_text("")
+    with pytest.raises(CampaignError, match=r"frameworks' codes, each once.*rename (SOD|A\|B)"):
+        check_candidates(section(folder=str(tmp_path), frameworks=None))
+
+
+def test_a_folder_is_told_by_its_own_time_and_its_newest_file(tmp_path: Path) -> None:
+    for place, name in enumerate(["B.cif", "C.CIF", "A.cif", "notes.txt"]):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (place, place))
+    one = section(folder=str(tmp_path), frameworks=None, guest_file="guests.smi")
+    assert config.candidate_files(one) == ["guests.smi", str(tmp_path), str(tmp_path / "A.cif")]
+    os.utime(tmp_path / "B.cif", (9, 9))  # edited in place
+    assert config.candidate_files(one)[-1] == str(tmp_path / "B.cif")
+    some = section(folder=str(tmp_path), frameworks=["C"])
+    assert config.candidate_files(some)[-1] == str(tmp_path / "C.CIF")
+    assert config.candidate_files(section()) == []
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,21 @@ import pandas as pd
 import pytest
 
 from molsieve.chem.identities import atoms_from_row
-from molsieve.domains.zeolite import config
+from molsieve.domains.zeolite import building, config
 from molsieve.domains.zeolite.building import (
     BuildFailure,
-    BuiltComplex,
-    ComplexTask,
     FrameworkTask,
     GuestTask,
-    build_complex,
     build_framework,
     build_guest,
 )
 from molsieve.domains.zeolite.candidates import iterate_candidates
+from molsieve.domains.zeolite.complexes import (
+    BuiltComplex,
+    ComplexTask,
+    build_complex,
+    without_protons,
+)
 from molsieve.domains.zeolite.relaxing import relaxed
 from molsieve.domains.zeolite.sample import measured_species, sample_species
 from molsieve.domains.zeolite.structures import build_references, build_structures
@@ -118,6 +121,65 @@ def test_a_substituted_framework_is_neutral_with_its_proton() -> None:
     found = build_framework(FrameworkTask("SOD", None, 6.0, arrangement, 0.05, 0))
     assert isinstance(found, ase.Atoms)
     assert found.get_chemical_formula() == "HAlO12Si5"
+
+
+def test_a_cation_balanced_by_aluminium_is_neutral_and_so_is_all_it_is_told_against(
+    tmp_path: Path,
+) -> None:
+    source = {
+        "frameworks": ["SOD"],
+        "guests": ["C[N+](C)(C)C", "[NH4+]"],
+        "charged_guests": "framework_aluminium",
+        "min_cell_angstrom": 6.0,
+    }
+    filters = {"elements": ["H", "C", "N", "O", "Si", "Al"]}
+    rows = pd.DataFrame(
+        iterate_candidates(config.Candidates.model_validate({"source": source, "filters": filters}))
+    )
+    outputs = tmp_path / "species.parquet", tmp_path / "structures.parquet"
+    build_structures(rows, QUICK, 1, *outputs, 1, "test")
+    species = read_table(outputs[0], "species")
+    assert set(species["charge_e"]) == {0}
+    identifiers = species.groupby("role")["identifier"].agg(set)
+    assert identifiers["guest"] == {"CCN(C)C", "N"}
+    assert identifiers["framework"] == {"SOD|Al1.0+H|1x1x1"}
+    structures = read_table(outputs[1], "structures")
+    assert set(structures["charge_e"]) == {0}
+    ammonium = rows.loc[rows["identifier"].str.contains("NH4"), "candidate_id"].item()
+    mine = structures[structures["candidate_id"] == ammonium].set_index("role")
+    parts = {role: atoms_from_row(mine.loc[[role]].iloc[0]) for role in set(mine.index)}
+    whole = parts["complex"].get_chemical_formula()
+    assert whole == "H4AlNO12Si5"
+    assert parts["framework"].get_chemical_formula() == "HAlO12Si5"
+    assert whole == (parts["framework"] + parts["guest"]).get_chemical_formula()
+    whole_atoms = parts["complex"]
+    nitrogen = whole_atoms.numbers.tolist().index(7)
+    bonded = whole_atoms.get_distances(nitrogen, np.flatnonzero(whole_atoms.numbers == 1), mic=True)
+    assert (bonded < 1.2).all(), "an ammonium, not an ammonia and an acid site"
+
+
+def test_protons_that_stand_for_charges_are_counted() -> None:
+    framework = ase.Atoms("SiOH", [[0, 0, 0], [0, 0, 1.6], [0, 0, 2.6]])
+    assert without_protons(framework, 0) is framework
+    assert without_protons(framework, 1).get_chemical_formula() == "OSi"
+    with pytest.raises(ValueError, match="1 protons for guests of"):
+        without_protons(framework, 2)
+
+
+def test_what_falls_apart_on_relaxation_is_a_failure_with_the_bond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def apart(atoms: ase.Atoms, *_: object) -> ase.Atoms:
+        moved = atoms.copy()
+        moved.positions[0] += [0.0, 0.0, 2.5]
+        return moved
+
+    monkeypatch.setattr(building, "relaxed", apart)
+    guest = build_guest(GuestTask("CO", 1, 0.05, 1))
+    assert isinstance(guest, BuildFailure) and guest.kind == "rearranged"
+    assert "C0-O1 broken" in guest.message
+    framework = build_framework(FrameworkTask("SOD", None, 6.0, "pure", 0.05, 1))
+    assert isinstance(framework, BuildFailure) and framework.kind == "rearranged"
 
 
 def test_a_few_steps_go_downhill_and_a_broken_start_is_an_error() -> None:

@@ -18,7 +18,6 @@ engine_error
 from __future__ import annotations
 
 import importlib.metadata
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +26,12 @@ import ase
 import pandas as pd
 from rdkit import Chem
 
-from molsieve import tables
 from molsieve.chem import conformers, connectivity, identities, pools, quinones, relaxation
 from molsieve.chem.free_atoms import GROUND_STATE_MULTIPLICITY
 from molsieve.chem.molecules import MoleculeError, canonical_smiles, parse_molecule
 from molsieve.domains.flow_battery import config
 from molsieve.domains.flow_battery.couples import reference_couples, select_couples
+from molsieve.domains.species_rows import failure, species_row, write_built
 from molsieve.section import CampaignError, digest
 
 __all__ = [
@@ -77,8 +76,8 @@ def species_of(identifier: str) -> list[dict]:
     oxidised = parse_molecule(identifier)
     reduced = quinones.reduce_quinone(oxidised)
     return [
-        _species_row("oxidised", canonical_smiles(oxidised), Chem.GetFormalCharge(oxidised), 1),
-        _species_row("reduced", canonical_smiles(reduced), Chem.GetFormalCharge(reduced), 1),
+        species_row("oxidised", canonical_smiles(oxidised), Chem.GetFormalCharge(oxidised), 1),
+        species_row("reduced", canonical_smiles(reduced), Chem.GetFormalCharge(reduced), 1),
     ]
 
 
@@ -128,8 +127,8 @@ def build_structures(
         try:
             pair = species_of(identifier)
         except (quinones.NotAQuinone, MoleculeError) as error:
-            row = _species_row("oxidised", identifier, 0, 1) | {"candidate_id": candidate_id}
-            failed.append(row | _failure("not_a_quinone", str(error)))
+            row = species_row("oxidised", identifier, 0, 1) | {"candidate_id": candidate_id}
+            failed.append(row | failure("not_a_quinone", str(error)))
             continue
         for row in pair:
             row["candidate_id"] = candidate_id
@@ -167,7 +166,7 @@ def build_references(
     couples = select_couples(objective.reference_couples)
     for name, smiles in zip(couples["name"], couples["smiles"], strict=True):
         tasks += [task(row | {"couple": name}, row["role"]) for row in species_of(smiles)]
-    tasks.append(task(_species_row("reference", DIHYDROGEN, 0, 1), "dihydrogen"))
+    tasks.append(task(species_row("reference", DIHYDROGEN, 0, 1), "dihydrogen"))
     for symbol in sorted(needed):
         if symbol not in GROUND_STATE_MULTIPLICITY:
             raise CampaignError(
@@ -175,7 +174,7 @@ def build_references(
                 "allowed: hydrogen to xenon"
             )
         multiplicity = GROUND_STATE_MULTIPLICITY[symbol]
-        tasks.append(task(_species_row("reference", f"[{symbol}]", 0, multiplicity), "atom"))
+        tasks.append(task(species_row("reference", f"[{symbol}]", 0, multiplicity), "atom"))
     return _build_all(tasks, [], species_out, structures_out, workers, campaign)
 
 
@@ -185,9 +184,9 @@ def build_species(task: SpeciesTask) -> tuple[dict, list[dict]]:
     try:
         atoms, conformer, force_field = _geometry(task, settings)
     except conformers.EmbeddingError as error:
-        return task.species | _failure("embedding", str(error)), []
+        return task.species | failure("embedding", str(error)), []
     except relaxation.RelaxationError as error:
-        return task.species | _failure(error.kind, str(error)), []
+        return task.species | failure(error.kind, str(error)), []
     row = identities.structure_row(
         atoms,
         species_id=task.species["species_id"],
@@ -274,30 +273,9 @@ def _build_all(
     outcomes = pools.guarded_map(build_species, tasks, workers, TIME_LIMIT_S)
     for task, outcome in zip(tasks, outcomes, strict=True):
         if isinstance(outcome, pools.Failure):
-            species.append(task.species | _failure(outcome.kind, outcome.message))
+            species.append(task.species | failure(outcome.kind, outcome.message))
             continue
         row, geometries = outcome
         species.append(row)
         structures += geometries
-    tables.write_table(_sorted(species, "species"), "species", species_out, campaign)
-    tables.write_table(_sorted(structures, "structures"), "structures", structures_out, campaign)
-    return dict(sorted(Counter(row.get("error_kind") or "ok" for row in species).items()))
-
-
-def _sorted(rows: list[dict], table: str) -> pd.DataFrame:
-    rows = sorted(rows, key=lambda row: (row["species_id"], row.get("candidate_id") or ""))
-    return pd.DataFrame(rows) if rows else tables.empty_table(table)
-
-
-def _species_row(role: str, identifier: str, charge_e: int, multiplicity: int) -> dict:
-    return {
-        "species_id": identities.species_id(identifier, charge_e, multiplicity),
-        "role": role,
-        "identifier": identifier,
-        "charge_e": charge_e,
-        "multiplicity": multiplicity,
-    }
-
-
-def _failure(kind: str, message: str) -> dict:
-    return {"status": "failed", "error_kind": kind, "error_message": message}
+    return write_built(species, structures, species_out, structures_out, campaign)

@@ -1,18 +1,23 @@
-"""What a worker builds: a relaxed framework, a relaxed guest, the poses of a complex."""
+"""What a worker relaxes: a framework, a guest (complexes: :mod:`.complexes`)."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ase
 import numpy as np
 
-from molsieve.docking.cells import CellError, repeats_for_guest
-from molsieve.docking.guests import Guest, GuestError, guest_from_atoms, make_guest
-from molsieve.docking.hosts import Host
-from molsieve.docking.poses import DockingSettings, dock_in_host
-from molsieve.domains.zeolite import config
-from molsieve.domains.zeolite.frameworks import load_host
+from molsieve.crystals.compensation import (
+    compensate,
+    compensation_from_id,
+    iterate_compensations,
+)
+from molsieve.crystals.framework import Framework
+from molsieve.crystals.rearrangements import rearrangement
+from molsieve.docking.guests import GuestError, make_guest
+from molsieve.domains.zeolite.frameworks import load_framework, load_host
 from molsieve.domains.zeolite.relaxing import LEVEL, relaxed
 from molsieve.engines import open_engine
 from molsieve.engines.base import CalculationError
@@ -20,7 +25,9 @@ from molsieve.section import digest
 
 GUEST_STEPS = 60
 """GFN1-xTB steps of a guest from its MMFF94 minimum: a few tens do."""
-HOSTS_KEPT = 2
+PROTON_PLACEMENTS, PROTONS_RELAXED = 4, 2
+"""Ways of placing protons for charged guests (an aluminium atom has four oxygens), and how many of
+them, the lowest as they are, are relaxed; the lowest of these stands for the framework."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,10 @@ class BuildFailure:
 
 @dataclass(frozen=True)
 class FrameworkTask:
-    """A framework with its heteroatoms: code, CIF file (None: typed in), cell, arrangement."""
+    """A framework with its heteroatoms: code, CIF file (None: typed in), cell, arrangement.
+
+    ``protons`` stand for charged guests: as many as their charges.
+    """
 
     code: str
     path: str | None
@@ -41,6 +51,7 @@ class FrameworkTask:
     arrangement: str
     fmax_ev_per_angstrom: float
     max_steps: int
+    protons: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,20 +65,6 @@ class GuestTask:
 
 
 @dataclass(frozen=True)
-class ComplexTask:
-    """Guests to dock in a relaxed framework; ``name`` seeds the search."""
-
-    name: str
-    framework: ase.Atoms
-    conformers: list[ase.Atoms]
-    energies_ev: list[float]
-    smiles: str
-    loading: int
-    settings: dict
-    seed: int
-
-
-@dataclass(frozen=True)
 class BuiltGuest:
     """Conformers, lowest first, and their energies above it."""
 
@@ -75,21 +72,53 @@ class BuiltGuest:
     energies_ev: list[float]
 
 
-@dataclass(frozen=True)
-class BuiltComplex:
-    """Poses, best docking score first, in the framework repeated."""
-
-    poses: list[ase.Atoms]
-    repeats: tuple[int, int, int]
-
-
 def build_framework(task: FrameworkTask) -> ase.Atoms | BuildFailure:
     """The framework's cell, neutral, its atoms relaxed for a few steps."""
-    host = load_host(task.code, task.path, task.min_cell_angstrom, task.arrangement)
+    if not task.protons:
+        host = load_host(task.code, task.path, task.min_cell_angstrom, task.arrangement)
+        return _relaxed_framework(host.atoms, task)
     try:
-        return relaxed(host.atoms, task.fmax_ev_per_angstrom, task.max_steps)
+        forms = _by_energy([host.atoms for host in _proton_forms(task)])[:PROTONS_RELAXED]
     except CalculationError as error:
         return BuildFailure(error.kind, str(error))
+    built = [_relaxed_framework(atoms, task) for atoms in forms]
+    sound = [found for found in built if isinstance(found, ase.Atoms)]
+    try:
+        return _by_energy(sound)[0] if len(sound) > 1 and task.max_steps else [*sound, *built][0]
+    except CalculationError as error:
+        return BuildFailure(error.kind, str(error))
+
+
+def _proton_forms(task: FrameworkTask) -> Iterator[Framework]:
+    """The framework with protons in place of charged guests, a few distinct ways of them."""
+    bare = load_framework(task.code, task.path, task.min_cell_angstrom)
+    arrangement = compensation_from_id(bare, task.arrangement).arrangement
+    forms = iterate_compensations(bare, arrangement, "H")
+    for form in itertools.islice(forms, PROTON_PLACEMENTS):
+        if len(form.places) != task.protons:
+            raise ValueError(f"{form.id} has not as many protons as its guests have charges")
+        yield compensate(bare, form)
+
+
+def _relaxed_framework(atoms: ase.Atoms, task: FrameworkTask) -> ase.Atoms | BuildFailure:
+    try:
+        found = relaxed(atoms, task.fmax_ev_per_angstrom, task.max_steps)
+    except CalculationError as error:
+        return BuildFailure(error.kind, str(error))
+    return _rearranged(atoms, found) or found
+
+
+def _by_energy(forms: list[ase.Atoms]) -> list[ase.Atoms]:
+    """Forms of one framework, the lowest GFN1-xTB energy first; of equal ones the first."""
+    engine = open_engine(LEVEL)
+    energies = [round(engine.compute(atoms).energy_ev, 4) for atoms in forms]
+    return [forms[k] for k in np.argsort(energies, kind="stable")]
+
+
+def _rearranged(before: ase.Atoms, after: ase.Atoms) -> BuildFailure | None:
+    """A failure where bonds broke or formed, protons' too: it is another structure now."""
+    change = rearrangement(before, after)
+    return None if change is None else BuildFailure("rearranged", f"on relaxation: {change.text}")
 
 
 def build_guest(task: GuestTask) -> BuiltGuest | BuildFailure:
@@ -107,59 +136,10 @@ def build_guest(task: GuestTask) -> BuiltGuest | BuildFailure:
         energies = np.array([engine.compute(atoms).energy_ev for atoms in minima])
     except CalculationError as error:
         return BuildFailure(error.kind, str(error))
+    for before, after in zip(guest.conformers, minima, strict=True):
+        if failure := _rearranged(before, after):
+            return failure
     order = np.argsort(energies.round(4), kind="stable")
     return BuiltGuest(
         [minima[k] for k in order], [float(energies[k] - energies[order[0]]) for k in order]
     )
-
-
-def build_complex(task: ComplexTask) -> BuiltComplex | BuildFailure:
-    """The best poses in the framework's cell, or in it repeated where a guest meets its images."""
-    settings = config.Structures.model_validate(task.settings)
-    guest = guest_from_atoms(task.smiles, task.conformers, task.energies_ev)
-    docking = DockingSettings(
-        seed=int(digest(["docking", task.seed, task.name]), 16) % 2**31,
-        trials=settings.docking_trials,
-        most_poses=settings.poses,
-        min_image_distance_angstrom=settings.min_image_distance_angstrom,
-    )
-    reason = ""
-    host = _host(task.framework)
-    try:
-        for repeats in _repeats(task.framework, guest, settings):
-            atoms = len(task.framework) * int(np.prod(repeats))
-            atoms += task.loading * len(guest.numbers)
-            if atoms > settings.max_atoms:
-                text = f"{atoms} atoms, structures.max_atoms is {settings.max_atoms}"
-                tried = f"; in one cell of the framework: {reason}" if reason else ""
-                return BuildFailure("too_large", text + tried)
-            found = dock_in_host(host, task.name, guest, (task.loading,), repeats, docking)
-            if task.loading in found.poses:
-                return BuiltComplex(found.poses[task.loading], repeats)
-            reason = found.reasons[task.loading]
-    except CellError as error:
-        return BuildFailure("no_pose", str(error))
-    return BuildFailure("no_pose", reason)
-
-
-def _repeats(
-    framework: ase.Atoms, guest: Guest, settings: config.Structures
-) -> list[tuple[int, int, int]]:
-    """The cell itself (docking refuses poses that meet their images), then one that is enough."""
-    enough = repeats_for_guest(
-        framework.cell.array, guest.diameter_angstrom, settings.min_image_distance_angstrom
-    )
-    return list(dict.fromkeys([(1, 1, 1), enough]))
-
-
-_hosts: dict[str, Host] = {}
-
-
-def _host(framework: ase.Atoms) -> Host:
-    """A framework made ready for docking, kept for the next guests of this process."""
-    key = digest([framework.numbers.tolist(), framework.positions.round(6).tolist()])
-    if key not in _hosts:
-        while len(_hosts) >= HOSTS_KEPT:
-            _hosts.pop(next(iter(_hosts)))
-        _hosts[key] = Host(framework)
-    return _hosts[key]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from molsieve import campaign
+from molsieve.domains.label_budget import check_labels_buy_candidates
 from molsieve.prices import PERIODIC_XTB
 from molsieve.section import NonNegativeInt, PositiveFloat, PositiveInt, Section
 
@@ -27,6 +29,7 @@ BUILDING = f"{DOCKING_S:g} s of docking a candidate, GFN1-xTB steps of each empt
 """What a species costs, for a person."""
 CANDIDATES_A_FRAMEWORK = 30
 """ASSUME: that share the relaxation of an empty framework."""
+FRAMEWORK_ALUMINIUM = "framework_aluminium"
 KNOWN = ("SOD", "ABW", "ACO", "CHA", "RHO", "LTA")
 """Typed-in frameworks (:mod:`molsieve.crystals.known`, where a test compares the two lists)."""
 
@@ -77,14 +80,19 @@ class Source(Section):
         None, description="file of guests: .smi, .csv or .parquet; beside the list"
     )
     smiles_column: str = Field("smiles", description="of a guest file in CSV or Parquet")
-    charged_guests: Literal["neutral_analogue", "refuse"] = Field(
+    charged_guests: Literal["neutral_analogue", "framework_aluminium", "refuse"] = Field(
         "neutral_analogue",
         description="neutral_analogue: a cation gives up its proton or, without one, its N+ "
-        "becomes C (dispersion and shape decide in silica); energies are never compared across "
-        "charges",
+        "becomes C (shape and dispersion decide in silica); framework_aluminium: it stays, with an "
+        "aluminium atom for each charge (added where heteroatoms bring none), against a framework "
+        "with protons and its neutral amine (quaternary: an isomer), in neutral cells: energies of "
+        "one guest compare across frameworks, those of two guests do not",
     )
     loadings: list[PositiveInt] = Field(
-        [1], min_length=1, description="guests in a candidate's cell"
+        [1],
+        min_length=1,
+        description="guests in a candidate's cell; where docking has to repeat the cell for a "
+        "large guest, in the repeated one (the ranking tells t_sites_per_guest)",
     )
     min_cell_angstrom: PositiveFloat = Field(
         7.5,
@@ -193,28 +201,7 @@ class Campaign(campaign.Campaign):
 
     @model_validator(mode="after")
     def _labels_buy_candidates(self) -> Campaign:
-        acquisition = self.acquisition
-        copies = 1 + acquisition.displaced_per_species
-        price = SPECIES * copies
-        why = (
-            f"a candidate costs up to {price} labels ({SPECIES} species x (1 + "
-            f"displaced_per_species {acquisition.displaced_per_species}))"
-        )
-        if round(acquisition.seed_labels // price * acquisition.seed_random_share) < 2:
-            raise ValueError(
-                f"acquisition.seed_labels: {acquisition.seed_labels} x seed_random_share "
-                f"{acquisition.seed_random_share} buys less than two random candidates, one to "
-                f"calibrate and one to test: {why}; raise one of them"
-            )
-        left = acquisition.batch_labels - int(
-            acquisition.geometries.share * acquisition.batch_labels
-        )
-        if left < 2 * price:
-            raise ValueError(
-                f"acquisition.batch_labels: {acquisition.batch_labels} leaves {left} beside the "
-                f"distorted geometries, but {why} and a round needs one to learn from and one to "
-                "test; raise it"
-            )
+        check_labels_buy_candidates(self.acquisition, SPECIES, "costs up to")
         return self
 
 
@@ -240,18 +227,31 @@ def building_s(structures: Structures, gradient_s: float) -> float:
 
 
 def candidate_files(candidates: Candidates) -> list[str]:
-    """The files that candidates are read from: guests and CIF files."""
+    """What candidates are read from: a file of guests, the folder of CIF files, its newest file.
+
+    A folder's time tells of files that come and go, its newest of edits: 10^5 need no 10^5 inputs.
+    """
     source = candidates.source
     files = [source.guest_file] if source.guest_file else []
-    return files + [str(path) for path in cif_paths(source.folder, source.frameworks)]
+    names = cif_names(source.folder, source.frameworks)
+    if source.folder is not None and names:
+        paths = [os.path.join(source.folder, name) for name in names]
+        files += [source.folder, max(paths, key=lambda path: (os.stat(path).st_mtime_ns, path))]
+    return files
 
 
 def cif_paths(folder: str | None, codes: list[str] | None) -> list[Path]:
     """The CIF files of a folder by name, those of ``codes`` (null: all); none where it is not."""
+    return [Path(str(folder), name) for name in cif_names(folder, codes)]
+
+
+def cif_names(folder: str | None, codes: Sequence[str] | None) -> list[str]:
+    """The same files' names."""
     if folder is None or not os.path.isdir(folder):
         return []
-    found = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() == ".cif")
-    return [path for path in found if codes is None or path.stem in codes]
+    wanted = None if codes is None else {f"{code}.cif" for code in codes}
+    found = (name for name in os.listdir(folder) if name.lower().endswith(".cif"))
+    return sorted(n for n in found if wanted is None or f"{n[:-4]}.cif" in wanted)
 
 
 def elements(candidates: Candidates) -> list[str]:
@@ -266,12 +266,13 @@ def raw_candidates(source: Source) -> float:
     """
     frameworks = len(source.frameworks or KNOWN)
     if source.folder is not None:
-        frameworks = len(cif_paths(source.folder, source.frameworks))
+        frameworks = len(cif_names(source.folder, source.frameworks))
     guests = float(len(source.guests))
     if source.guest_file and os.path.exists(source.guest_file):
         guests += os.path.getsize(source.guest_file) / 30
+    balanced = source.charged_guests == FRAMEWORK_ALUMINIUM
     arrangements = sum(
-        entry.most if entry.counts or entry.si_ratios else 1
+        entry.most if entry.counts or entry.si_ratios or balanced else 1
         for entry in source.heteroatoms or [Heteroatoms()]
     )
     return frameworks * guests * arrangements * len(source.loadings)

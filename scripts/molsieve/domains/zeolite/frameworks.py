@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from molsieve.crystals.cif import read_framework
 from molsieve.crystals.compensation import compensate, compensation_from_id
 from molsieve.crystals.framework import Framework, FrameworkError, primitive, supercell
 from molsieve.crystals.known import known_framework
-from molsieve.domains.zeolite.config import KNOWN, cif_paths
+from molsieve.domains.zeolite.config import KNOWN, cif_names
 from molsieve.engines.cells import repeats
 
 FrameworkSource = tuple[str, str | None]
@@ -23,8 +24,8 @@ def framework_sources(folder: str | None, codes: Sequence[str] | None) -> list[F
     """Code and file of each framework of a folder, or of the typed-in ones."""
     if folder is None:
         return [(code, None) for code in codes or KNOWN]
-    paths = cif_paths(folder, list(codes) if codes is not None else None)
-    return [(path.stem, str(path)) for path in paths]
+    inside = str(Path(folder))
+    return [(name[:-4], os.path.join(inside, name)) for name in cif_names(folder, codes)]
 
 
 @lru_cache(maxsize=64)

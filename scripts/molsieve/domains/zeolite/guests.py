@@ -1,4 +1,4 @@
-"""The guests of a campaign: read, made neutral, filtered, described."""
+"""The guests of a campaign: read, made neutral or left charged, filtered, described."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from molsieve.chem import descriptors, molecule_files
 from molsieve.chem.molecules import MoleculeError, canonical_smiles, parse_molecule
 from molsieve.docking.guests import GuestError
 from molsieve.docking.neutral import neutral_analogue
+from molsieve.docking.proton_exchange import exchange_base
 from molsieve.domains.zeolite import config
 from molsieve.section import CampaignError
 
@@ -23,6 +24,11 @@ class ScreenedGuest:
     smiles: str
     reason: str | None
     row: dict
+
+    @property
+    def charge_e(self) -> int:
+        """Charge as it is docked."""
+        return int(self.row.get("charge_e", 0))
 
 
 def screened_guests(source: config.Source, filters: config.Filters) -> Iterator[ScreenedGuest]:
@@ -42,7 +48,10 @@ def screen_guest(text: str, charged: str, filters: config.Filters) -> ScreenedGu
         if Chem.GetFormalCharge(molecule):
             if charged == "refuse":
                 return ScreenedGuest(canonical_smiles(molecule), "charge", {})
-            molecule = parse_molecule(neutral_analogue(text))
+            if charged == config.FRAMEWORK_ALUMINIUM:
+                exchange_base(text)  # so that what cannot be compared is refused here
+            else:
+                molecule = parse_molecule(neutral_analogue(text))
     except (MoleculeError, GuestError) as error:
         return ScreenedGuest(text, f"guest: {error}", {})
     symbols = {atom.GetSymbol() for atom in molecule.GetAtoms()} | {"H"}
@@ -51,7 +60,7 @@ def screen_guest(text: str, charged: str, filters: config.Filters) -> ScreenedGu
         "molecule": molecule,
         "heavy_atoms": heavy,
         "mass_dalton": descriptors.mass_dalton(molecule),
-        "charge_e": 0,
+        "charge_e": Chem.GetFormalCharge(molecule),
         "sa_score": score,
         "synthesizability": descriptors.synthesizability(score),
     }

@@ -5,51 +5,63 @@
 a guest, or divided by the T sites in place of the n guests (Schwalbe-Koda and Gómez-Bombarelli, J.
 Chem. Phys. 154, 174109 (2021)); negative: bound. Complex and empty framework are in the same fixed
 cell. All three are energies of minima: of several geometries of a species the lowest counts.
+
+Every species is neutral. For cations that framework aluminium balances the framework is the one
+with protons and the guest a neutral molecule (:mod:`molsieve.docking.proton_exchange`), so that the
+energy is that of H-framework + n base → complex: exact across frameworks, and between guests off by
+the difference of their references.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from molsieve.chem.identities import BUILT_ORIGINS
-from molsieve.crystals.soundness import kinds_of
 from molsieve.domains.zeolite import config
+from molsieve.domains.zeolite.calibration import calibrate_level, energy_per_t
 from molsieve.domains.zeolite.config import LABELS_MINIMA
 from molsieve.domains.zeolite.identifiers import parse_identifier
-from molsieve.domains.zeolite.references import QUARTZ
+from molsieve.domains.zeolite.rearrangements import tell_rearranged
 from molsieve.domains.zeolite.scores import ranking_columns
-from molsieve.section import CampaignError
-from molsieve.tables import write_json, write_table
-from molsieve.units import EV_PER_KJ_PER_MOL
 
-__all__ = ["LABELS_MINIMA", "ranking_columns"]
+__all__ = ["LABELS_MINIMA", "calibrate_level", "ranking_columns"]
 
 NAME = "binding_energy"
 UNIT = "eV"
 ROLES = ("complex", "framework", "guest")
 SHARED_ROLES = ("framework", "guest")
 POSES = True
-REFERENCE_UNIT = "eV/SiO2"
+HOSTED = ("complex", "framework")
 REPORTED = (
-    ("binding_ev_per_t", "eV a T site", 4),
-    ("competition_ev_per_t", "competition", 4),
-    ("directivity_ev_per_t", "directivity", 4),
-    ("templating_ev_per_t", "templating", 4),
-    ("framework_ev_per_t", "framework − quartz", 3),
+    ("binding_ev_per_t", "binding / eV per T site", 4),
+    ("competition_ev_per_t", "competition / eV per T site", 4),
+    ("directivity_ev_per_t", "directivity / eV per T site", 4),
+    ("templating_ev", "templating / eV", 4),
+    ("t_sites_per_guest", "T sites a guest", 0),
+    ("framework_ev_per_t", "framework − quartz / eV per T site", 3),
     ("sa_score", "SA score", 1),
 )
 """Columns of the ranking that the page shows beside the binding energy: name, heading, decimals."""
 HOW_TO_READ = (
-    "The binding energy is that of a guest in its fixed cell, without zero-point energy, heat or "
-    "entropy; charged guests are compared as neutral analogues. Competition is against the second "
-    "best framework for the guest, directivity against the second best guest of the framework, "
-    "templating combines both; like the framework's energy against quartz they are in eV a T site, "
-    "and lower is better."
+    "The binding energy is [E(complex) − E(framework) − n E(guest)] / n, in eV a guest, negative "
+    "where the guest is bound: complex and framework in the same fixed cell, without zero-point "
+    "energy, heat or entropy. Per T site it is n times that over the cell's T sites. Competition "
+    "is a pair's binding energy per T site less that of the second best framework for the guest, "
+    "directivity less that of the second best guest of the framework: the best one is negative, by "
+    "its lead. Templating is never negative: the mean free energy, −kT ln p at 400 K, of this "
+    "framework among all of the guest and this guest among all of the framework, by energies per T "
+    "site and per atom of the guest. Of all these lower is better. Framework − quartz is the empty "
+    "framework's energy, positive where quartz is more stable. A charged guest counts as "
+    "candidates.source.charged_guests says; with framework_aluminium it is told against the "
+    "framework with protons and the neutral amine (of a quaternary cation an isomer of that "
+    "amine): a different reference for each guest, so only energies of the same "
+    "guest compare, so directivity and templating do not hold. Energies per T site of pairs with "
+    "more T sites a guest (a large guest needs a repeated cell) are diluted. The SA score goes "
+    "from 1, easy to make, to 10."
 )
 
 
@@ -96,11 +108,6 @@ def guests_a_cell(compositions: Mapping[str, Sequence[Sequence[int] | None]]) ->
     return np.array(counts, float)
 
 
-def t_sites(numbers: Sequence[int]) -> int:
-    """T sites of an empty framework of these atomic numbers."""
-    return int((kinds_of(np.asarray(numbers, int)) == "T").sum())
-
-
 def utility(values: np.ndarray | float, objective: config.Objective) -> np.ndarray:
     """How good binding energies are, eV, higher is better: minus the energy; NaN stays NaN."""
     return -np.asarray(values, float)
@@ -119,7 +126,7 @@ def labelled_values(
     A candidate whose complex is labelled at its docked pose only (origin "built") has no value
     yet. One with a labelled minimum of the committee has the lowest labelled energy of both: any
     of them is an upper bound of the minimum's, and a young committee's minimum may lie above the
-    pose it came from.
+    pose it came from. A minimum that is another substance than its pose counts for nothing.
 
     Args:
         structures: ``structures`` rows; those with a candidate tell which species it has, the
@@ -127,9 +134,11 @@ def labelled_values(
         labels: winning ``labels`` rows of one level.
 
     Returns:
-        DataFrame (candidate_id, value, framework_ev_per_t): eV a guest, and the energy of the
-        empty framework against quartz, eV a T site (NaN with heteroatoms); sorted by candidate_id.
+        DataFrame (candidate_id, value, framework_ev_per_t, proton_moved): eV a guest; the energy of
+        the empty framework against quartz, eV a T site (NaN with heteroatoms); whether a proton of
+        the complex left its place on relaxation; sorted by candidate_id.
     """
+    structures, moved = tell_rearranged(structures)
     chosen = _lowest_labelled(structures, labels, BUILT_ORIGINS)
     minima = _lowest_labelled(structures, labels, ("relaxed",))
     known = minima.loc[minima["role"] == "complex", "candidate_id"]
@@ -139,11 +148,13 @@ def labelled_values(
     against_quartz = [
         _against_quartz(frameworks.loc[candidate], calibration) for candidate in values.index
     ]
+    hopped = chosen.loc[chosen["structure_id"].isin(moved), "candidate_id"]
     return pd.DataFrame(
         {
             "candidate_id": values.index.astype(object),
             "value": values.to_numpy(float),
             "framework_ev_per_t": np.array(against_quartz, float),
+            "proton_moved": values.index.isin(hopped),
         }
     )
 
@@ -161,96 +172,10 @@ def judged_geometries(structures: pd.DataFrame, labels: pd.DataFrame) -> pd.Data
     return rows[[*columns, "candidate_id", "role"]].assign(origin="relaxed")
 
 
-def calibrate_level(
-    reference_species: pd.DataFrame,
-    reference_structures: pd.DataFrame,
-    labels: pd.DataFrame,
-    measured: pd.DataFrame,
-    level_id: str,
-    references_out: Path,
-    calibration_out: Path,
-    campaign: str = "",
-) -> dict[str, Any]:
-    """Set a level's framework energies against quartz beside measured enthalpies; write both files.
-
-    Nothing is fitted: binding energies are differences at one level. Cells are fixed, and the
-    computed values are energies, the measured ones enthalpies at 298 K.
-
-    Args:
-        reference_species, reference_structures: as ``build_references`` wrote them; ``couple``
-            names the framework.
-        labels: winning ``labels`` rows of the level.
-        measured: of :func:`~molsieve.domains.zeolite.references.measured_systems`.
-
-    Returns:
-        What the JSON holds: quartz_energy_ev_per_t, atom_energies_ev (by atomic number, as text),
-        enthalpy_mae_ev_per_t over n frameworks, level_id, failed.
-
-    Raises:
-        CampaignError: quartz has no label.
-    """
-    names = reference_species[["species_id", "couple"]].drop_duplicates()
-    rows = reference_structures.merge(names, on="species_id", how="left").merge(
-        labels[["structure_id", "status", "energy_ev", "error_kind"]], on="structure_id", how="left"
-    )
-    ok = rows[rows["status"] == "ok"]
-    quartz = ok[ok["role"] == QUARTZ]
-    if quartz.empty:
-        raise CampaignError(
-            "quartz has no label at this level: no framework energy can be told against it. Repeat "
-            "it with molsieve retry --references"
-        )
-    per_t = ok[ok["couple"].notna()].set_index("couple").apply(_energy_per_t, axis=1)
-    zero = float(per_t[QUARTZ])
-    systems = measured[measured["name"].isin(rows["couple"].dropna())]
-    computed = systems["name"].map(per_t).astype(float).to_numpy() - zero
-    enthalpies = systems["enthalpy_kj_per_mol"].to_numpy(float) * EV_PER_KJ_PER_MOL
-    used = np.isfinite(computed)
-    references = pd.DataFrame(
-        {
-            "level_id": level_id,
-            "name": systems["name"].to_numpy(),
-            "identifier": systems["name"].to_numpy(),
-            "unit": REFERENCE_UNIT,
-            "source": systems["source"].to_numpy(),
-            "measured": enthalpies,
-            "computed": computed,
-            "fitted": computed,
-            "left_out": np.nan,
-            "used": used,
-            "grade": systems["status"].to_numpy(),
-        }
-    )
-    errors = np.abs(computed - enthalpies)[used]
-    atoms = ok[ok["role"] == "atom"]
-    lacking = rows[rows["couple"].notna() & (rows["status"] != "ok")]
-    calibration = {
-        "quartz_energy_ev_per_t": zero,
-        "atom_energies_ev": {
-            str(int(numbers[0])): float(energy)
-            for numbers, energy in zip(atoms["numbers"], atoms["energy_ev"], strict=True)
-        },
-        "n": int(used.sum()),
-        "level_id": level_id,
-        "failed": dict(
-            zip(lacking["couple"], lacking["error_kind"].fillna("no label"), strict=True)
-        ),
-    }
-    if len(errors):
-        calibration["enthalpy_mae_ev_per_t"] = float(errors.mean())
-    write_table(references, "references", references_out, campaign)
-    write_json(calibration, calibration_out)
-    return calibration
-
-
 def _against_quartz(framework: pd.Series, calibration: Mapping[str, Any]) -> float:
     if set(framework["numbers"]) != {8, 14}:
         return np.nan
-    return _energy_per_t(framework) - float(calibration.get("quartz_energy_ev_per_t", np.nan))
-
-
-def _energy_per_t(row: pd.Series) -> float:
-    return float(row["energy_ev"]) / max(1, t_sites(row["numbers"]))
+    return energy_per_t(framework) - float(calibration.get("quartz_energy_ev_per_t", np.nan))
 
 
 def _lowest_labelled(

@@ -6,12 +6,19 @@ once (:mod:`molsieve.domains.zeolite.relaxing`), then each candidate's guests ar
 the complex; its ``guest``, a molecule; the ``complex``, whose poses are rows of ``structures`` with
 origin "built" and the pose's place in the order of docking scores as ``conformer``.
 
+All three are neutral, and the atoms of the complex are those of the framework and its n guests. Of
+cations that aluminium balances, the framework therefore has a proton for each charge, and the guest
+is the neutral base of :mod:`molsieve.docking.proton_exchange`: the binding energy is that of
+
+    H-framework + n base → complex.
+
 What cannot be built is a ``species`` row with status ``failed`` and one of the kinds
 
 ====================== =======================================================================
 embedding              no conformer of the guest, or no force field knows it
 no_pose                no room for the guests; the message says what is in the way
 too_large              more atoms than ``structures.max_atoms``
+rearranged             bonds of the framework or the guest broke or formed on relaxation
 bad_input, scf_…       GFN1-xTB gave no energy (see :mod:`molsieve.engines.base`)
 timeout, worker_died,  the worker was stopped, died, or raised
 engine_error
@@ -30,21 +37,20 @@ from typing import Any
 import ase
 import pandas as pd
 
-from molsieve import tables
-from molsieve.chem import identities, pools
+from molsieve.chem import pools
 from molsieve.chem.free_atoms import GROUND_STATE_MULTIPLICITY
+from molsieve.docking.proton_exchange import exchange_base
+from molsieve.domains.species_rows import species_row, write_built
 from molsieve.domains.zeolite import config
 from molsieve.domains.zeolite.building import (
     BuildFailure,
-    BuiltComplex,
     BuiltGuest,
-    ComplexTask,
     FrameworkTask,
     GuestTask,
-    build_complex,
     build_framework,
     build_guest,
 )
+from molsieve.domains.zeolite.complexes import BuiltComplex, ComplexTask, build_complex
 from molsieve.domains.zeolite.identifiers import Identifier, parse_identifier
 from molsieve.domains.zeolite.references import (
     QUARTZ,
@@ -52,14 +58,13 @@ from molsieve.domains.zeolite.references import (
     measured_systems,
     reference_tasks,
 )
+from molsieve.domains.zeolite.species_rows import Failure, status_of, structure_row
 from molsieve.section import digest
 
 __all__ = ["build_references", "build_structures", "measured_elements", "measured_systems"]
 
 TIME_LIMIT_S = 3600.0
 """Of one relaxation or docking; a longer one becomes a failed row."""
-
-Failure = BuildFailure | pools.Failure
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ class _Candidate:
     candidate_id: str
     parts: Identifier
     framework: FrameworkTask
+    docked: GuestTask
     guest: GuestTask
+    """What the binding energy is told against: the same, of a cation its neutral base."""
 
 
 def protocol_id(settings: config.Structures, seed: int) -> str:
@@ -97,15 +104,18 @@ def build_structures(
     rows = candidates[candidates["status"] == "accepted"].to_dict("records")
     wanted = [_read(row, settings, seed) for row in rows]
     frameworks = _built(build_framework, (c.framework for c in wanted), workers)
-    guests = _built(build_guest, (c.guest for c in wanted), workers)
+    guests = _built(build_guest, (g for c in wanted for g in (c.docked, c.guest)), workers)
     tasks = {
-        c.candidate_id: _complex_task(c, frameworks[c.framework], guests[c.guest], settings, seed)
+        c.candidate_id: _complex_task(c, frameworks[c.framework], guests[c.docked], settings, seed)
         for c in sorted(wanted, key=lambda c: c.parts.host)
         if isinstance(frameworks[c.framework], ase.Atoms)
+        and isinstance(guests[c.docked], BuiltGuest)
         and isinstance(guests[c.guest], BuiltGuest)
     }
     poses = pools.guarded_map(build_complex, tasks.values(), workers, TIME_LIMIT_S)
     complexes: dict[str, Any] = dict(zip(tasks, poses, strict=True))
+    unbuilt = {c.candidate_id: guests[c.docked] for c in wanted if c.docked != c.guest}
+    complexes = {k: v for k, v in unbuilt.items() if isinstance(v, Failure)} | complexes
     species: list[dict] = []
     structures: list[dict] = []
     protocol = protocol_id(settings, seed)
@@ -119,7 +129,7 @@ def build_structures(
         )
         species += of_this[0]
         structures += of_this[1]
-    return _write(species, structures, species_out, structures_out, campaign)
+    return write_built(species, structures, species_out, structures_out, campaign)
 
 
 def build_references(
@@ -147,24 +157,26 @@ def build_references(
     structures: list[dict] = []
     for name, task in tasks.items():
         role = QUARTZ if name == QUARTZ else "measured"
-        species_row = _species_row("reference", f"{name}|pure|1x1x1") | {"couple": name}
+        of_this = species_row("reference", f"{name}|pure|1x1x1") | {"couple": name}
         outcome = built[task]
         if isinstance(outcome, ase.Atoms):
-            structures.append(_structure_row(outcome, species_row, role, "relaxed", protocol))
-        species.append(species_row | _status(outcome))
+            structures.append(structure_row(outcome, of_this, role, "relaxed", protocol))
+        species.append(of_this | status_of(outcome))
     for symbol in sorted({"H", *elements, *measured_elements(objective)}):
-        row = _species_row("reference", f"[{symbol}]", GROUND_STATE_MULTIPLICITY[symbol])
+        row = species_row("reference", f"[{symbol}]", 0, GROUND_STATE_MULTIPLICITY[symbol])
         info = {"charge_e": 0, "multiplicity": row["multiplicity"]}
         atom = ase.Atoms(symbol, positions=[[0.0, 0.0, 0.0]], info=info)
-        structures.append(_structure_row(atom, row, "atom", "relaxed", protocol))
+        structures.append(structure_row(atom, row, "atom", "relaxed", protocol))
         species.append(row | {"status": "ok"})
-    return _write(species, structures, species_out, structures_out, campaign)
+    return write_built(species, structures, species_out, structures_out, campaign)
 
 
 def _read(row: dict, settings: config.Structures, seed: int) -> _Candidate:
     parts = parse_identifier(row["identifier"])
     path = row["framework_file"] if isinstance(row["framework_file"], str) else None
     fmax = settings.fmax_ev_per_angstrom
+    charge = int(row["charge_e"])
+    base = exchange_base(parts.guest) if charge else parts.guest
     return _Candidate(
         row["candidate_id"],
         parts,
@@ -175,8 +187,10 @@ def _read(row: dict, settings: config.Structures, seed: int) -> _Candidate:
             parts.arrangement,
             fmax,
             settings.framework_steps,
+            charge * parts.loading,
         ),
         GuestTask(parts.guest, settings.conformers, fmax, seed),
+        GuestTask(base, settings.conformers, fmax, seed),
     )
 
 
@@ -211,13 +225,14 @@ def _rows(
     """Species and structures of a candidate; of one that failed the species only, with reasons."""
     repeats = complex_.repeats if isinstance(complex_, BuiltComplex) else (1, 1, 1)
     cell = "x".join(map(str, repeats))
+    host = c.parts.host + ("+H" if c.framework.protons else "")
     named = {
-        "framework": (f"{c.parts.host}|{cell}", framework),
-        "guest": (c.parts.guest, guest),
+        "framework": (f"{host}|{cell}", framework),
+        "guest": (c.guest.smiles, guest),
         "complex": (str(c.parts), complex_ or BuildFailure("no_pose", "its parts failed")),
     }
     species = {
-        role: _species_row(role, identifier) | {"candidate_id": c.candidate_id} | _status(outcome)
+        role: species_row(role, identifier) | {"candidate_id": c.candidate_id} | status_of(outcome)
         for role, (identifier, outcome) in named.items()
     }
     structures = []
@@ -226,61 +241,19 @@ def _rows(
         made = [("framework", framework.repeat(repeats), "relaxed", 0)]
         made += [("guest", atoms, "relaxed", k) for k, atoms in enumerate(guest.conformers)]
         made += [("complex", atoms, "built", k) for k, atoms in enumerate(complex_.poses)]
+        _check_balance(c, made)
         structures = [
-            _structure_row(atoms, species[role], role, origin, protocol, k, c.candidate_id)
+            structure_row(atoms, species[role], role, origin, protocol, k, c.candidate_id)
             for role, atoms, origin, k in made
         ]
     return list(species.values()), structures
 
 
-def _species_row(role: str, identifier: str, multiplicity: int = 1) -> dict:
-    return {
-        "species_id": identities.species_id(identifier, 0, multiplicity),
-        "role": role,
-        "identifier": identifier,
-        "charge_e": 0,
-        "multiplicity": multiplicity,
-    }
-
-
-def _structure_row(
-    atoms: ase.Atoms,
-    species: dict,
-    role: str,
-    origin: str,
-    protocol: str,
-    conformer: int = 0,
-    candidate_id: str | None = None,
-) -> dict:
-    return identities.structure_row(
-        atoms,
-        species_id=species["species_id"],
-        origin=origin,
-        geometry_protocol_id=protocol,
-        conformer=conformer,
-        candidate_id=candidate_id,
-        role=role,
-    )
-
-
-def _status(outcome: object) -> dict:
-    if isinstance(outcome, Failure):
-        return {"status": "failed", "error_kind": outcome.kind, "error_message": outcome.message}
-    return {"status": "ok"}
-
-
-def _write(
-    species: list[dict],
-    structures: list[dict],
-    species_out: Path,
-    structures_out: Path,
-    campaign: str,
-) -> dict[str, int]:
-    tables.write_table(_sorted(species, "species"), "species", species_out, campaign)
-    tables.write_table(_sorted(structures, "structures"), "structures", structures_out, campaign)
-    return dict(sorted(Counter(row.get("error_kind") or "ok" for row in species).items()))
-
-
-def _sorted(rows: list[dict], table: str) -> pd.DataFrame:
-    rows = sorted(rows, key=lambda row: (row["species_id"], row.get("candidate_id") or ""))
-    return pd.DataFrame(rows) if rows else tables.empty_table(table)
+def _check_balance(c: _Candidate, made: list[tuple[str, ase.Atoms, str, int]]) -> None:
+    """Raises ValueError where a complex has not the atoms of its framework and guests."""
+    atoms = {role: Counter(geometry.numbers.tolist()) for role, geometry, _, _ in made}
+    parts = atoms["framework"].copy()
+    for _ in range(c.parts.loading):
+        parts += atoms["guest"]
+    if atoms["complex"] != parts:
+        raise ValueError(f"{c.parts}: its complex is not its framework and its guests")
