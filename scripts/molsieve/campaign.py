@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
@@ -289,6 +289,9 @@ DOMAIN = "what is searched; decides what candidates, structures and objective ma
 
 class Campaign(Section):
     """One campaign file, fully resolved. Domains add candidates, structures, objective."""
+
+    whole_candidate_shards: ClassVar[bool] = False
+    """Whether prediction.shards has to divide candidates.shards."""
 
     campaign: Annotated[str, Field(pattern=f"^{NAME}$")] = Field(
         description="the campaign's name, of letters, digits, '.', '_' and '-', a letter or digit "

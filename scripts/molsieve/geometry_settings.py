@@ -19,6 +19,8 @@ REASONS = {
     "random": "random_displacement",
 }
 """Why a selected structure was chosen, by its source; a candidate drawn at random is "random"."""
+REARRANGED = "rearranged in relaxation"
+"""What a prediction's reason says of a minimum with other bonds than its start."""
 DISTORTED = tuple(REASONS.values())
 """Reasons of structures that train, though their candidate was not itself chosen."""
 

@@ -17,7 +17,8 @@ import pandas as pd
 
 from molsieve.campaign import Prediction
 from molsieve.chem.identities import BUILT_ORIGINS, atoms_from_row, structure_row
-from molsieve.crystals.rearrangements import REARRANGED, rearrangement
+from molsieve.crystals.rearrangements import rearrangement
+from molsieve.geometry_settings import REARRANGED
 from molsieve.potential.committee import Committee
 from molsieve.potential.committee_prediction import unseen_in_training
 from molsieve.potential.graphs import AtomsBatch

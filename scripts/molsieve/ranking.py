@@ -18,7 +18,7 @@ from molsieve.acquisition.objectives import (
 from molsieve.acquisition.pareto import pareto_fronts
 from molsieve.acquisition.pool import chosen_rows, relaxed_structures
 from molsieve.campaign import Confirm, Ranking
-from molsieve.crystals.rearrangements import REARRANGED
+from molsieve.geometry_settings import REARRANGED
 from molsieve.labelling.cost import CostModel
 from molsieve.levels import AseLevel, Cp2kLevel, Level, TbliteLevel
 from molsieve.objective import labels_minima

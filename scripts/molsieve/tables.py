@@ -371,10 +371,13 @@ def write_table(
     name: str,
     path: str | Path,
     campaign: str = "",
+    read_from: str | None = None,
 ) -> None:
     """Validate against the contract and write by temporary name, fsync and rename.
 
     ``rows`` may lack nullable columns (they become null) and may not have unknown ones.
+    ``read_from``, a digest of files that rows only name, is in the file, so that its content
+    differs where theirs does.
 
     Raises:
         TableError: unknown or missing column, wrong type, null in a required column.
@@ -383,7 +386,7 @@ def write_table(
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
     table = to_arrow(frame, name)
     table = table.cast(schema).replace_schema_metadata(
-        {**(table.schema.metadata or {}), **file_metadata(name, campaign)}
+        {**(table.schema.metadata or {}), **file_metadata(name, campaign, read_from)}
     )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -391,7 +394,7 @@ def write_table(
         pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
 
 
-def file_metadata(name: str, campaign: str) -> dict[str, str]:
+def file_metadata(name: str, campaign: str, read_from: str | None = None) -> dict[str, str]:
     """What a file of table ``name`` says of itself."""
     metadata = {
         "table": name,
@@ -399,6 +402,8 @@ def file_metadata(name: str, campaign: str) -> dict[str, str]:
         "campaign": campaign,
         "software": json.dumps({"molsieve": __version__, "pyarrow": pa.__version__}),
     }
+    if read_from is not None:
+        metadata["read_from"] = read_from
     return {f"molsieve.{key}": value for key, value in metadata.items()}
 
 

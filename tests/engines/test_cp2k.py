@@ -102,7 +102,8 @@ def test_quartz_has_forces_that_are_slopes():
 @pytest.mark.slow
 def test_stress_is_the_strain_derivative_and_a_repeated_cell_the_mesh_that_folds_back():
     """Of hydrogen, whose density needs few plane waves: the grid comes in whole points, and with
-    oxygen a strained cell that gains one has another energy."""
+    oxygen a strained cell that gains one has another energy. Measured once at the default 600 Ry,
+    minutes a label: quartz, σxx -0.02284 eV/Å³, by strains of ±0.005 -0.02288."""
     atoms = Atoms("H2", [[0, 0, 0], [0.7, 0.2, 0.1]], cell=[2.5, 3.5, 3.6], pbc=True)
     soft = level(cutoff_ry=250, dispersion="d3bj", min_cell_angstrom=3.0)
     label = compute_label(atoms, soft)

@@ -164,17 +164,3 @@ def test_an_edit_of_the_library_is_another_key(
         keys.add(job_key(script, threads_matter=True))
     kept_results._sources_digest.cache_clear()
     assert len(keys) == 2
-
-
-def test_a_folder_counts_by_the_names_and_contents_of_its_files(
-    script: SimpleNamespace, tmp_path: Path
-) -> None:
-    folder = tmp_path / "frameworks"
-    folder.mkdir()
-    script.input = [str(folder)]
-    keys = [job_key(script, threads_matter=True)]
-    for name, text in (("A.cif", "a"), ("A.cif", "b"), ("B.cif", "b")):
-        (folder / name).write_text(text)
-        keys.append(job_key(script, threads_matter=True))
-    os.utime(folder / "A.cif", (1, 1))
-    assert job_key(script, threads_matter=True) == keys[-1] and len(set(keys)) == 4

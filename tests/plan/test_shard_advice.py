@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,10 @@ from molsieve.plan.shard_advice import (
     MOST_SHARDS,
     SHORTEST_MIN,
     Load,
+    length_advice,
     line,
     loads,
+    prediction_load,
 )
 from tests.report.campaign_tables import campaign
 
@@ -106,6 +109,26 @@ def test_a_gpu_is_a_job_s_one_worker(tmp_path):
     on_gpu = plan(campaign(run=store, potential={"device": "gpu"})).advice
     prediction = next(text for text in on_gpu if text.startswith("prediction.shards"))
     assert "on 1 GPU" in prediction
+
+
+def test_a_better_count_that_candidates_shards_forbids_names_them() -> None:
+    short = load(600.0, shards=1)
+    assert "candidates.shards" not in line(short) and "better 10" in line(short)
+    whole = [line(replace(short, divides=count)) for count in (60, 7)]
+    assert ["candidates.shards" in text for text in whole] == [False, True]
+
+
+def test_of_zeolites_a_prediction_job_takes_whole_candidate_shards(tmp_path: Path) -> None:
+    zeolite = load_campaign(Path(__file__).parents[2] / "config" / "zeolite.yaml")
+    small = campaign(run={"label_store": str(tmp_path / "store")})
+    planned, by_round = plan(small), labels_by_round(zeolite)
+    short = zeolite.run.model_copy(update={"longest_job_h": 1e-9})
+    zeolite = zeolite.model_copy(update={"run": short})
+    load = prediction_load(zeolite, planned.stages, by_round)
+    assert load.divides == 60
+    assert prediction_load(small, planned.stages, by_round).divides is None
+    told = length_advice(zeolite, planned.space, planned.stages, by_round)[-1]
+    assert "raise prediction.shards with candidates.shards" in told
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from molsieve.crystals.known import known_codes, known_framework
 from molsieve.programs import cp2k_command
@@ -54,3 +56,32 @@ def test_candidates_read_from_a_file_are_an_input(fresh: Workspace) -> None:
     printed = fresh.run("--dry-run").stdout
     rule = printed.split("rule enumerate_candidates:")[1].split("rule ")[0]
     assert "input: mine.csv" in rule
+
+
+@pytest.mark.slow
+def test_a_folder_of_frameworks_is_told_by_its_wanted_files(tmp_path: Path) -> None:
+    """Candidates are enumerated again for an edited or added CIF file, for nothing else."""
+    space = Workspace(tmp_path)
+    campaign = yaml.safe_load(Path(__file__).with_name("zeolite.yaml").read_text())
+    campaign["candidates"]["source"] = {"folder": "cifs", "guests": ["CN"]}
+    (tmp_path / "campaign.yaml").write_text(yaml.safe_dump(campaign))
+    folder = tmp_path / "cifs"
+    folder.mkdir()
+    for code in ("SOD", "ACO"):
+        known_framework(code).atoms.write(folder / f"{code}.cif")
+
+    target = str(space.results.relative_to(tmp_path) / "candidates" / "0.parquet")
+
+    def again() -> bool:
+        return "rule enumerate_candidates:" in space.run("--dry-run", target).stdout
+
+    space.run(target)
+    (folder / "notes.txt").write_text("")
+    (folder / "ZZZ.cif").symlink_to("nowhere")
+    assert not again()
+    known = (folder / "ACO.cif").stat().st_mtime_ns
+    os.utime(folder / "ACO.cif", ns=(known, known + 1))
+    assert again()
+    os.utime(folder / "ACO.cif", ns=(known, known))
+    (folder / "ABW.cif").write_text((folder / "ACO.cif").read_text())
+    assert again()

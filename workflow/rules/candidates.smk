@@ -1,5 +1,5 @@
 # Purpose: the candidate space, filtered, unique and sharded.
-# Inputs: the campaign file (and the user's candidate file, if it names one).
+# Inputs: the campaign file (and the user's candidate files, if it names any).
 # Outputs: <results>/candidates/{shard}.parquet
 
 
@@ -20,6 +20,7 @@ rule enumerate_candidates:
         mem_mb=screening_memory,
         runtime=screening_runtime,
     params:
+        **candidate_params(),
         campaign=campaign.campaign,
         domain=campaign.domain,
         candidates=leaves("candidates"),

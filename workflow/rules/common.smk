@@ -3,6 +3,7 @@
 # Outputs: paths of rounds, the leaves that rules hang on.
 import json
 import pathlib
+from functools import cache
 from importlib import import_module
 
 from molsieve.acquisition.stopping import verdict
@@ -67,6 +68,19 @@ def geometry_leaves():
 def candidate_files():
     """The files that candidates are read from, where they are not enumerated."""
     return domain_config.candidate_files(campaign.candidates)
+
+
+def candidate_params():
+    """What stands for candidate files that are too many for inputs, where a campaign reads such.
+
+    Asked only where the rule's own job is (every job reads these rules), and once: what is recorded
+    is what was there before any was read.
+    """
+    tell = getattr(domain_config, "candidate_state", lambda candidates: None)(campaign.candidates)
+    if tell is None:  # no such param at all: a new one would enumerate finished campaigns again
+        return {}
+    state = cache(tell)
+    return {"files": lambda wildcards: state()}
 
 
 def candidate_elements():

@@ -129,8 +129,12 @@ def build_pool(
 
 
 def _one_row_a_species(relaxed: pd.DataFrame, shared_roles: tuple[str, ...]) -> dict[int, int]:
-    """Which row stands for each row of a shared species: its minima of several prediction shards
-    are one but for rounding, and are not to be labelled several times."""
+    """Which row stands for each row of a shared species, the one of the smallest structure_id.
+
+    Prediction jobs relax a shared guest from the same conformers, so its minima are one but for
+    rounding, and are not to be labelled several times; a host is in one job whole. Energies of
+    minima are not among the tables of a round, so a lower one could not be told.
+    """
     shared = relaxed.loc[relaxed["role"].isin(shared_roles), ["species_id", "structure_id"]]
     first = shared.sort_values("structure_id").drop_duplicates("species_id")
     standing = dict(zip(first["species_id"], first.index.tolist(), strict=True))

@@ -16,7 +16,7 @@ from molsieve.acquisition.pool import HELD_OUT, History, Pool, build_pool, chose
 from molsieve.acquisition.scoring import Scored, pick_batch, score_candidates, score_several
 from molsieve.campaign import Acquisition
 from molsieve.chem.identities import atoms_from_row, structure_row
-from molsieve.crystals.rearrangements import REARRANGED
+from molsieve.geometry_settings import REARRANGED
 from molsieve.labelling.collect import SHARED
 from molsieve.labelling.cost import CostModel
 from molsieve.levels import Level

@@ -17,8 +17,6 @@ from molsieve.chem.connectivity import bonds_of_atoms, describe_change
 from molsieve.crystals.soundness import CATION_NUMBERS
 
 HYDROGEN, BORON, CARBON, OXYGEN = 1, 5, 6, 8
-REARRANGED = "rearranged in relaxation"
-"""What a prediction's reason says of a minimum with other bonds than its start."""
 
 
 @dataclass(frozen=True)

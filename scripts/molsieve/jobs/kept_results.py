@@ -113,10 +113,7 @@ def job_key(snakemake: Any, threads_matter: bool) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content; of a folder's files, names and contents."""
-    if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.is_file())
-        return _digest_of(f"{p.name} {file_digest(p)}" for p in files)
+    """SHA-256 of a file's content."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from molsieve.campaign import Campaign
 from molsieve.jobs.resources import committee_gpus, training_s
@@ -37,6 +37,7 @@ class Load:
         times_min: minutes of it all on one job's cores (or GPU), by what it is for.
         workers: of a job; on_gpu: workers are GPUs.
         calculations: how many calculations the smallest of it packs; None: it packs none.
+        divides: candidates.shards, where the count has to divide it; None: any count will do.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Load:
     workers: int
     on_gpu: bool = False
     calculations: int | None = None
+    divides: int | None = None
 
     def minutes(self, shards: int) -> list[float]:
         """Of a job, in the order of ``times_min``."""
@@ -97,11 +99,12 @@ def length_advice(
             f"{ATTEMPTS} attempts of {granted}; it goes on from its checkpoint when the same "
             "command is typed again"
         )
-    load = _prediction(campaign, stages, by_round)
+    load = prediction_load(campaign, stages, by_round)
+    key = load.key if load.divides is None else f"{load.key} with candidates.shards"
     if max(load.minutes(load.shards)) > 60 * longest_h:
         lines.append(
             f"prediction.shards: {load.shards}, a job may take {_minutes(load, load.shards)}, more "
-            f"than {granted}, and has no checkpoint: raise prediction.shards or run.longest_job_h"
+            f"than {granted}, and has no checkpoint: raise {key} or run.longest_job_h"
         )
     return lines
 
@@ -125,14 +128,18 @@ def loads(
         _of_labels(
             "labels.shards", campaign.labels.shards, _rounds(by_round), work[campaign.labels.level]
         ),
-        _prediction(campaign, stages, by_round),
+        prediction_load(campaign, stages, by_round),
         _of_hits(campaign, space, work[campaign.ranking.confirm.level]),
     ]
 
 
-def _prediction(campaign: Campaign, stages: Sequence[Stage], by_round: Sequence[int]) -> Load:
+def prediction_load(campaign: Campaign, stages: Sequence[Stage], by_round: Sequence[int]) -> Load:
+    """What prediction.shards cuts."""
     stage = next(s for s in stages if s.name == "prediction")
-    return _of_stage("prediction.shards", campaign.prediction.shards, stage, len(by_round))
+    load = _of_stage("prediction.shards", campaign.prediction.shards, stage, len(by_round))
+    if not campaign.whole_candidate_shards:
+        return load
+    return replace(load, divides=campaign.candidates.shards)  # type: ignore[attr-defined]
 
 
 def _rounds(by_round: Sequence[int]) -> dict[str, int]:
@@ -169,6 +176,8 @@ def line(load: Load) -> str:
     text += f"; better {load.suitable}: {_minutes(load, load.suitable)}"
     if load.starves(load.shards):
         text += f", {CALCULATIONS_A_WORKER} calculations or more for each of its workers"
+    if load.divides is not None and load.divides % load.suitable:
+        text += "; candidates.shards has to be a multiple of it"
     return text
 
 

@@ -23,6 +23,7 @@ from molsieve.domains.zeolite.candidates import (
 )
 from molsieve.domains.zeolite.frameworks import load_framework
 from molsieve.domains.zeolite.identifiers import Identifier, parse_identifier
+from molsieve.jobs.kept_results import file_digest
 from molsieve.section import CampaignError
 
 
@@ -262,17 +263,59 @@ def test_names_of_files_that_cannot_be_codes(tmp_path: Path, names: list[str]) -
         check_candidates(section(folder=str(tmp_path), frameworks=None))
 
 
-def test_a_folder_is_told_by_its_own_time_and_its_newest_file(tmp_path: Path) -> None:
-    for place, name in enumerate(["B.cif", "C.CIF", "A.cif", "notes.txt"]):
+def test_a_folders_state_is_of_its_wanted_files(tmp_path: Path) -> None:
+    for name in ["A.cif", "B.cif", "C.CIF"]:
         (tmp_path / name).write_text("")
-        os.utime(tmp_path / name, (place, place))
-    one = section(folder=str(tmp_path), frameworks=None, guest_file="guests.smi")
-    assert config.candidate_files(one) == ["guests.smi", str(tmp_path), str(tmp_path / "A.cif")]
+        os.utime(tmp_path / name, (1, 1))
+    every = config.candidate_state(section(folder=str(tmp_path), frameworks=None))
+    some = config.candidate_state(section(folder=str(tmp_path), frameworks=["C"]))
+    assert every is not None and some is not None
+    seen, first, of_some = [every()], every(), some()
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "GONE.cif").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "D.cif").mkdir()
+    assert every() == first, "what cannot be read is the enumeration's to refuse"
     os.utime(tmp_path / "B.cif", (9, 9))  # edited in place
-    assert config.candidate_files(one)[-1] == str(tmp_path / "B.cif")
-    some = section(folder=str(tmp_path), frameworks=["C"])
-    assert config.candidate_files(some)[-1] == str(tmp_path / "C.CIF")
+    seen.append(every())
+    (tmp_path / "B.cif").unlink()
+    seen.append(every())
+    (tmp_path / "A.cif").write_text("longer")
+    os.utime(tmp_path / "A.cif", (1, 1))
+    seen.append(every())
+    (tmp_path / "E.cif").write_text("")
+    seen.append(every())
+    assert len(set(seen)) == 5 and some() == of_some
+    assert config.candidate_state(section()) is None
+    guests = section(folder=str(tmp_path), frameworks=None, guest_file="guests.smi")
+    assert config.candidate_files(guests) == ["guests.smi"]
     assert config.candidate_files(section()) == []
+
+
+def test_a_shards_table_is_another_one_when_a_file_of_its_frameworks_is(tmp_path: Path) -> None:
+    cif, table = tmp_path / "SOD.cif", tmp_path / "0.parquet"
+    write(cif, known_framework("SOD").atoms)
+    (tmp_path / "ZZZ.cif").symlink_to(tmp_path / "nowhere")
+    one = section(folder=str(tmp_path), frameworks=None)
+
+    def written() -> str:
+        enumerate_candidates(one, [table], 1, "test")
+        return file_digest(table)
+
+    first = written()
+    os.utime(cif, (1, 1))
+    assert written() == first
+    cif.write_text(cif.read_text() + "\n# edited")
+    assert written() != first
+    assert next(iterate_candidates(one))["identifier"] == "SOD|pure|CN|1"
+
+
+def test_a_dangling_link_is_a_row_with_the_reason(tmp_path: Path) -> None:
+    write(tmp_path / "SOD.cif", known_framework("SOD").atoms)
+    (tmp_path / "ZZZ.cif").symlink_to(tmp_path / "nowhere")
+    assert reasons(section(folder=str(tmp_path), frameworks=None)) == [
+        None,
+        "framework: ZZZ.cif: no such file",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,11 @@ def test_a_minimum_of_another_substance_tells_no_value_and_a_moved_proton_is_tol
     assert whole["value"].tolist() == [-2.0] and whole["proton_moved"].tolist() == [True]
     lost = labelled_values(pd.DataFrame([built, line("broken", "relaxed"), *parts]), known, {})
     assert lost.empty, "its only minimum is no complex any more"
+    both = pd.DataFrame([built, line("broken", "relaxed"), *parts])
+    judged = judged_geometries(both, known).set_index("role")
+    assert judged.loc["complex", "structure_id"] == "pose", "the committee is judged at the pose"
+    nowhere = judged_geometries(both, known[known["structure_id"] != "pose"])
+    assert "complex" not in set(nowhere["role"])
 
 
 def test_the_committee_is_judged_at_what_was_labelled() -> None:

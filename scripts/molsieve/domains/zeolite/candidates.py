@@ -34,6 +34,7 @@ from molsieve.crystals.framework import Framework
 from molsieve.crystals.tetrahedra import SubstitutionError
 from molsieve.domains.zeolite import config
 from molsieve.domains.zeolite.compositions import PURE, framework_forms
+from molsieve.domains.zeolite.folders import contents
 from molsieve.domains.zeolite.frameworks import (
     FrameworkSource,
     framework_sources,
@@ -156,7 +157,9 @@ def enumerate_candidates(
     for rows, output in zip(shards, outputs, strict=True):
         rows.sort(key=lambda row: row["candidate_id"])
         frame = pd.DataFrame(rows) if rows else tables.empty_table("candidates")
-        tables.write_table(frame, "candidates", output, campaign)
+        # Structures are built from these files: their table is another one when a file is.
+        read_from = contents(row["framework_file"] for row in rows if row.get("framework_file"))
+        tables.write_table(frame, "candidates", output, campaign, read_from)
     return dict(sorted(counts.items()))
 
 

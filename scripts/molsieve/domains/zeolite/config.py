@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from molsieve import campaign
 from molsieve.domains.label_budget import check_labels_buy_candidates
+from molsieve.domains.zeolite.folders import cif_names, folder_state
 from molsieve.prices import PERIODIC_XTB
 from molsieve.section import NonNegativeInt, PositiveFloat, PositiveInt, Section
 
@@ -139,7 +140,11 @@ class Candidates(Section):
 
     source: Source = Field(description="where candidates come from")
     filters: Filters = Field(Filters(), description="what is refused")
-    shards: PositiveInt = Field(2, description="tables (and structure jobs) the space is cut into")
+    shards: PositiveInt = Field(
+        2,
+        description="tables (and structure jobs) the space is cut into, frameworks whole; a "
+        "multiple of prediction.shards",
+    )
 
 
 class Structures(Section):
@@ -180,6 +185,7 @@ class Objective(Section):
 class Campaign(campaign.Campaign):
     """A zeolite campaign."""
 
+    whole_candidate_shards = True
     domain: Literal["zeolite"] = Field(description=campaign.DOMAIN)
     candidates: Candidates = Field(description="the space that is searched")
     structures: Structures = Field(Structures(), description="how structures are built")
@@ -197,6 +203,20 @@ class Campaign(campaign.Campaign):
                     f"{key}: {name!r} is for molecules only; allowed: a level that knows periodic "
                     "cells (engine: tblite, cp2k or ase)"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _frameworks_stay_whole(self) -> Campaign:
+        # A candidate shard has all candidates of its frameworks. A prediction job that took a part
+        # of one would relax the empty framework from some of its complexes only.
+        whole, jobs = self.candidates.shards, self.prediction.shards
+        if whole % jobs:
+            sound = next(n for n in range(min(whole, jobs), 0, -1) if whole % n == 0)
+            raise ValueError(
+                f"prediction.shards: {jobs} would cut frameworks, and each job might find another "
+                "energy of the same empty one; allowed: a count that divides candidates.shards "
+                f"({whole}) without a rest; set {sound}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -227,31 +247,16 @@ def building_s(structures: Structures, gradient_s: float) -> float:
 
 
 def candidate_files(candidates: Candidates) -> list[str]:
-    """What candidates are read from: a file of guests, the folder of CIF files, its newest file.
+    """Files that candidates are read from: that of guests. CIF files are `candidate_state`."""
+    return [candidates.source.guest_file] if candidates.source.guest_file else []
 
-    A folder's time tells of files that come and go, its newest of edits: 10^5 need no 10^5 inputs.
-    """
+
+def candidate_state(candidates: Candidates) -> Callable[[], str] | None:
+    """What tells the state of the CIF files, None without a folder: asked only where it matters."""
     source = candidates.source
-    files = [source.guest_file] if source.guest_file else []
-    names = cif_names(source.folder, source.frameworks)
-    if source.folder is not None and names:
-        paths = [os.path.join(source.folder, name) for name in names]
-        files += [source.folder, max(paths, key=lambda path: (os.stat(path).st_mtime_ns, path))]
-    return files
-
-
-def cif_paths(folder: str | None, codes: list[str] | None) -> list[Path]:
-    """The CIF files of a folder by name, those of ``codes`` (null: all); none where it is not."""
-    return [Path(str(folder), name) for name in cif_names(folder, codes)]
-
-
-def cif_names(folder: str | None, codes: Sequence[str] | None) -> list[str]:
-    """The same files' names."""
-    if folder is None or not os.path.isdir(folder):
-        return []
-    wanted = None if codes is None else {f"{code}.cif" for code in codes}
-    found = (name for name in os.listdir(folder) if name.lower().endswith(".cif"))
-    return sorted(n for n in found if wanted is None or f"{n[:-4]}.cif" in wanted)
+    if source.folder is None:
+        return None
+    return partial(folder_state, source.folder, source.frameworks)
 
 
 def elements(candidates: Candidates) -> list[str]:

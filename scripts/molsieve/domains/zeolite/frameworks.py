@@ -13,7 +13,8 @@ from molsieve.crystals.cif import read_framework
 from molsieve.crystals.compensation import compensate, compensation_from_id
 from molsieve.crystals.framework import Framework, FrameworkError, primitive, supercell
 from molsieve.crystals.known import known_framework
-from molsieve.domains.zeolite.config import KNOWN, cif_names
+from molsieve.domains.zeolite.config import KNOWN
+from molsieve.domains.zeolite.folders import cif_names
 from molsieve.engines.cells import repeats
 
 FrameworkSource = tuple[str, str | None]

@@ -163,8 +163,10 @@ def judged_geometries(structures: pd.DataFrame, labels: pd.DataFrame) -> pd.Data
     """``structures`` rows at which the committee meets the labels of a candidate, origin "relaxed".
 
     Of each role the lowest labelled minimum, of a complex that was labelled at its docked pose only
-    that pose: an energy is as good a test anywhere. One row for each role of each candidate.
+    that pose: an energy is as good a test anywhere. A minimum that is another substance than its
+    pose counts for nothing, as in :func:`labelled_values`. One row for each role of each candidate.
     """
+    structures, _ = tell_rearranged(structures)
     minima = _lowest_labelled(structures, labels, ("relaxed",))
     poses = _lowest_labelled(structures, labels, BUILT_ORIGINS)
     rows = pd.concat([minima, poses]).drop_duplicates(["candidate_id", "role"])

@@ -9,6 +9,7 @@ import pandas as pd
 from molsieve.crystals.framework import FrameworkError
 from molsieve.domains.zeolite import config
 from molsieve.domains.zeolite.building import FrameworkTask
+from molsieve.domains.zeolite.folders import cif_paths
 from molsieve.domains.zeolite.frameworks import load_framework
 from molsieve.section import CampaignError
 
@@ -51,7 +52,7 @@ def reference_tasks(
         CampaignError: a framework without a measured enthalpy or without a file.
     """
     known = set(measured_systems()["name"])
-    paths = {path.stem: str(path) for path in config.cif_paths(objective.reference_folder, None)}
+    paths = {path.stem: str(path) for path in cif_paths(objective.reference_folder, None)}
     files: dict[str, str | None] = {QUARTZ: None}
     for index, code in enumerate(objective.reference_frameworks):
         key = f"objective.reference_frameworks[{index}]"

@@ -11,6 +11,7 @@ from molsieve.chem.molecules import MoleculeError, parse_molecule
 from molsieve.crystals.ion_geometry import CATION_CHARGE_E
 from molsieve.crystals.tetrahedra import OXIDATION_STATE
 from molsieve.domains.zeolite import config
+from molsieve.domains.zeolite.folders import cif_names
 from molsieve.domains.zeolite.identifiers import SEPARATOR
 from molsieve.section import CampaignError
 
@@ -57,7 +58,7 @@ def _check_folder(folder: str, codes: Sequence[str] | None, key: str) -> None:
             f"{key}.folder: {folder!r} is no folder; allowed: a folder of CIF files, relative to "
             "the folder the campaign is started in, or null for the typed-in frameworks"
         )
-    names = Counter(name[:-4] for name in config.cif_names(folder, None))
+    names = Counter(name[:-4] for name in cif_names(folder, None))
     if not names:
         raise CampaignError(f"{key}.folder: {folder!r} holds no .cif file")
     if wrong := sorted(n for n, times in names.items() if times > 1 or SEPARATOR in n):
