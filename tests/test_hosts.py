@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import ase
 import numpy as np
 import pandas as pd
@@ -11,10 +13,13 @@ from molsieve.campaign import Prediction
 from molsieve.chem.identities import structure_row
 from molsieve.hosts import STARTS, emptied_hosts
 from molsieve.minima import Minimum, lowest_poses, relax_structures
+from molsieve.prediction import predict_candidates
+from molsieve.tables import read_table
 from tests.morse_committee import MorseCommittee
 
 ROLES = ("complex", "framework")
 SETTINGS = Prediction(fmax_ev_per_angstrom=0.02, max_steps=60, batch_size=8)
+CALIBRATION = {"scale": 1.0, "q68": 1.0, "q95": 2.0, "calibrated": True}
 APART, BONDED = 9.0, 1.5
 
 
@@ -86,3 +91,31 @@ def test_a_complex_that_does_not_begin_with_its_host_leads_nowhere() -> None:
             turned = minimum.atoms[::-1]
             minima[key] = Minimum(turned, minimum.energies_ev, minimum.energies_ev, 3, None)
     assert emptied_hosts(built, minima, MorseCommittee(2), SETTINGS, *ROLES).empty
+
+
+def test_a_prediction_job_relaxes_its_hosts_from_their_complexes(tmp_path: Path) -> None:
+    """The complex comes with its host bonded: the empty one, apart, is predicted bonded too."""
+    monoxide = ase.Atoms("CO", [[0, 0, 0], [0, 0, 1.4]])
+    placed = monoxide.copy()
+    placed.translate([0, 0, 8.0])
+    parts = {
+        "complex": carbons(BONDED) + placed,
+        "framework": carbons(APART),
+        "guest": monoxide,
+    }
+    common = {"origin": "built", "geometry_protocol_id": "test", "candidate_id": "c0"}
+    structures = pd.DataFrame(
+        [structure_row(a, species_id=role, role=role, **common) for role, a in parts.items()]
+    )
+    species = structures[["species_id", "candidate_id", "role"]].assign(
+        status="ok", error_kind=None
+    )
+    candidates = pd.DataFrame({"candidate_id": ["c0"], "status": ["accepted"]})
+    places = tmp_path / "p.parquet", tmp_path / "s.parquet"
+    predict_candidates(
+        candidates, species, structures, MorseCommittee(2), "zeolite",
+        CALIBRATION, {"quartz_energy_ev_per_t": 0.0}, SETTINGS, 1, "morse", *places, "test",
+    )  # fmt: skip
+    minima = read_table(places[1], "structures").set_index("role")
+    x = np.asarray(minima.loc["framework", "positions_angstrom"], float).reshape(-1, 3)[:, 0]
+    assert abs(x[1] - x[0]) < 2.0

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from molsieve.acquisition.pool import HELD_OUT, History, build_pool
-from molsieve.acquisition.selection import select_batch
+from molsieve.acquisition.selection import _outdone, select_batch
 from molsieve.campaign import Acquisition
 from molsieve.chem.identities import structure_row
 from molsieve.domains.zeolite.config import Objective
@@ -204,6 +204,27 @@ def test_a_candidate_without_a_value_gets_a_second_chance_but_no_third(
     previous = pd.concat([previous, third[previous.columns]])
     fourth = select(tmp_path, 3, tables(0.03, "relaxed"), previous, labelled_values=values)
     assert lost not in set(fourth["candidate_id"])
+
+
+def test_a_candidate_that_judges_is_never_labelled_anew(
+    tmp_path: Path, first: pd.DataFrame
+) -> None:
+    """Its label would only ever be revised towards the prediction."""
+    previous = first.drop(columns="role")
+    second = select(tmp_path, 1, tables(0.01, "relaxed"), previous)
+    previous = pd.concat([previous, second[previous.columns]])
+    chosen = second.dropna(subset=["candidate_id"])
+    judges = set(chosen.loc[chosen["split"].isin(HELD_OUT), "candidate_id"])
+    learners = set(chosen["candidate_id"]) - judges
+    ids = sorted(judges | learners)
+    far_below = pd.DataFrame(
+        {"candidate_id": ids, "status": "ok", "in_domain": True, "mean": -9.0, "std": 0.1}
+    )
+    history, pool = History.of(previous, True), build_pool(*tables(0.02, "relaxed"), SHARED_ROLES)
+    for known in (ids, []):  # gone below its label; without a value
+        values = pd.DataFrame({"candidate_id": pd.Series(known, dtype=object), "value": -1.0})
+        again = _outdone(far_below, values, previous, history, pool, "zeolite")
+        assert judges and again == learners
 
 
 def test_a_minimum_that_is_another_substance_is_not_bought(

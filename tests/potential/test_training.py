@@ -171,6 +171,15 @@ def test_no_epoch_is_kept_from_before_energies_count(
     assert (summary["best_epoch"], summary["validation_loss"]) == (7, 2.0)
 
 
+def test_where_energies_never_rise_every_epoch_is_judged(
+    tables_of_couples, atom_energies, settings, tmp_path, monkeypatch
+):
+    told = iter([9.0, 0.1, 8.0])
+    monkeypatch.setattr(training.TrainingRun, "validation_loss", lambda run: next(told))
+    short = settings.model_copy(update={"max_epochs": 3, "forces_first": 1.0})
+    assert train(tables_of_couples, atom_energies, short, tmp_path)["best_epoch"] == 2
+
+
 def test_units_keep_relaxed_couples_and_only_them_together(data):
     for unit in data.units:
         assert len({data.groups[i] for i in unit}) == 1
