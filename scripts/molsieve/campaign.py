@@ -131,6 +131,8 @@ class Prediction(Section):
 
 ONE_GOAL = ("epsilon_greedy", "thompson", "upper_confidence_bound",
             "expected_improvement", "probability_of_improvement")  # fmt: skip
+OF_NORMALS = ONE_GOAL[2:]
+"""Take a normal utility, which nothing is that a window cuts off at 1."""
 SEVERAL_GOALS = ("expected_hypervolume_improvement", "scalarised_thompson")
 """Acquisition functions that only one goal, only several, can have; the others have either."""
 
@@ -344,8 +346,11 @@ class Campaign(Section):
     def _function_fits_the_goals(self) -> Campaign:
         goals = getattr(getattr(self, "objective", None), "goals", {})
         wrong, fits = (SEVERAL_GOALS, ONE_GOAL) if len(goals) < 2 else (ONE_GOAL, SEVERAL_GOALS)
+        count = f"{len(goals)} goals" if len(goals) > 1 else "one goal"
+        if len(goals) == 1 and next(iter(goals.values())).window is not None:
+            wrong, fits = (*SEVERAL_GOALS, *OF_NORMALS), ONE_GOAL[:2]
+            count = "one goal, a window"
         if self.acquisition.function in wrong:
-            count = f"{len(goals)} goals" if len(goals) > 1 else "one goal"
             raise ValueError(
                 f"acquisition.function: {self.acquisition.function} with {count}; "
                 f"allowed: {', '.join(fits)}, greedy, uncertainty, diverse, random"

@@ -1,9 +1,9 @@
 """The answer where a domain has several objectives: fronts first, then one stated scalar.
 
 Candidates that are better than worst by every goal come first, sorted into Pareto fronts; inside a
-front by the hypervolume that it would lose without them, then by ``balance``
-(:func:`molsieve.acquisition.pareto.balance`, the utility of the goal that is met worst, mostly).
-Behind them come the others, in fronts of their own. The ranking's ``mean``, ``std``,
+front by the hypervolume that it would lose without them (told of the first thousand), then by
+``balance`` (:func:`molsieve.acquisition.pareto.balance`, the utility of the goal that is met worst,
+mostly). Behind them come the others, in fronts of their own. The ranking's ``mean``, ``std``,
 ``label_value`` and ``confirmed_value`` are the balance's; each objective has columns of its own.
 """
 
@@ -90,11 +90,14 @@ def _balances(belief: Belief, observed_values: np.ndarray) -> pd.DataFrame:
 
 
 def _places(best: np.ndarray) -> dict[str, np.ndarray]:
-    """Front, contribution and balance of best utilities (C, D); a front of NaN is no matter."""
+    """Front, contribution and balance of best utilities (C, D); a front of NaN is no matter.
+
+    Front 1 is of candidates that are better than worst by every goal, and empty without one.
+    """
     good = (best > 0).all(axis=1)
     fronts = np.zeros(len(best), dtype=int)
     fronts[good] = pareto_fronts(best[good])
-    fronts[~good] = pareto_fronts(best[~good]) + fronts.max(initial=0)
+    fronts[~good] = pareto_fronts(best[~good]) + fronts.max(initial=1)
     return {
         "pareto_front": fronts,
         "hypervolume_contribution": front_contributions(best, fronts),

@@ -153,6 +153,27 @@ def test_a_candidate_that_is_not_trusted_may_be_anybody():
     assert told.missed == pytest.approx(1 + 1 / 6, abs=4 * 0.4 / np.sqrt(DRAWS))
 
 
+def test_one_candidate_without_a_prediction_hides_no_other():
+    """A failed descriptor of one once made the goals' correlation, and every draw, unknown."""
+    rng = np.random.default_rng(3)
+    mean, errors = rng.random((9, 2)), 0.3 * rng.normal(size=(4, 9, 1))
+    belief = replace(
+        certain(mean), std=np.full((9, 2), 0.3), members=mean + errors - errors.mean(axis=0)
+    )
+    lost = np.arange(9) == 4
+    holed = replace(
+        belief,
+        mean=np.where(lost[:, None], np.nan, mean),
+        members=np.where(lost[:, None], np.nan, belief.members),
+        trusted=~lost,
+    )
+    assert belief.correlation[0, 1] > 0.9 and holed.correlation[0, 1] > 0.9
+    front = np.array([[0.5, 0.5]])
+    whole = expected_front(front, belief, np.random.default_rng(0))
+    told = expected_front(front, holed, np.random.default_rng(0))
+    assert told.size > 0.8 * whole.size and told.missed_hypervolume > 0.6 * whole.missed_hypervolume
+
+
 @pytest.mark.parametrize("function", ["expected_hypervolume_improvement", "scalarised_thompson"])
 def test_rounds_choose_assess_and_rank(tmp_path, function):
     first = choose(tmp_path, 0, function)

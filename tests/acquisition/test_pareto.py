@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from molsieve.acquisition.hypervolume import hypervolume
 from molsieve.acquisition.pareto import (
+    CONTRIBUTORS,
     balance,
     chebyshev,
     front_contributions,
@@ -53,3 +54,28 @@ def test_contributions_are_inside_of_each_front():
     assert fronts.tolist() == [1, 1, 2, 2]
     assert told.tolist() == [2.0, 2.0, 0.5, 0.5]
     assert told[:2].sum() < hypervolume(points)
+
+
+def test_fronts_of_many_candidates_and_unknown_values():
+    """Against the definition, peeled front by front; nothing is nearer than what is unknown."""
+    points = np.random.default_rng(0).normal(size=(400, 3)).round(1)
+    points[5, 1] = np.nan
+    left, peeled = np.where(np.isnan(points), -np.inf, points), np.zeros(len(points), dtype=int)
+    number = 0
+    while (peeled == 0).any():
+        number += 1
+        open_ones = np.flatnonzero(peeled == 0)
+        some = left[open_ones]
+        better = (some[:, None] >= some).all(axis=2) & (some[:, None] > some).any(axis=2)
+        peeled[open_ones[~better.any(axis=0)]] = number
+    assert pareto_fronts(points).tolist() == peeled.tolist()
+    assert pareto_fronts(np.empty((0, 2))).tolist() == []
+
+
+def test_far_fronts_are_told_no_contributions():
+    """Their time grows with the square of a front: 1.5 million candidates would take days."""
+    points = np.random.default_rng(0).random((4000, 2))
+    fronts = pareto_fronts(points)
+    told = np.isfinite(front_contributions(points, fronts))
+    assert told[fronts == 1].all() and 0 < told.sum() <= CONTRIBUTORS
+    assert fronts[told].max() + 1 == fronts[~told].min()

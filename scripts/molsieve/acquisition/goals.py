@@ -121,9 +121,10 @@ class Belief:
         """(D, D) of the goals' errors, that of the members' deviations over all candidates.
 
         One matrix for all: of a few members a candidate's own would be noise. A goal without any
-        spread is uncorrelated.
+        spread is uncorrelated; a candidate without a prediction says nothing.
         """
         deviations = self.members - self.mean
+        deviations = deviations[:, np.isfinite(deviations).all(axis=(0, 2))]
         # Every candidate weighs the same, however wide its spread.
         widths = np.sqrt((deviations**2).mean(axis=0))
         scaled = deviations / np.where(widths > 0, widths, np.inf)

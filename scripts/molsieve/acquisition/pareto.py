@@ -13,6 +13,8 @@ from molsieve.acquisition.hypervolume import hypervolume_contributions
 
 AUGMENTATION = 0.05
 """rho of the augmented Chebyshev function, as Knowles (2006) has it."""
+CONTRIBUTORS = 1000
+"""So many candidates of the first fronts are told what they add to their front."""
 
 
 def chebyshev(utilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -55,10 +57,13 @@ def on_front(utilities: np.ndarray) -> np.ndarray:
 def front_contributions(utilities: np.ndarray, fronts: np.ndarray) -> np.ndarray:
     """(C,) hypervolume that each front (C,) would lose without each of its own candidates.
 
-    Inside of its front only: what a candidate of front 3 adds to front 1 is nothing.
+    Inside of its front only: what a candidate of front 3 adds to front 1 is nothing. For the first
+    fronts, as long as they hold at most :data:`CONTRIBUTORS` candidates together, since the time
+    grows with the square of a front; NaN behind them.
     """
-    lost = np.zeros(len(utilities))
-    for front in np.unique(fronts):
+    lost = np.full(len(utilities), np.nan)
+    numbers, sizes = np.unique(fronts, return_counts=True)
+    for front in numbers[np.cumsum(sizes) <= CONTRIBUTORS]:
         mine = fronts == front
         lost[mine] = hypervolume_contributions(utilities[mine])
     return lost
@@ -67,8 +72,8 @@ def front_contributions(utilities: np.ndarray, fronts: np.ndarray) -> np.ndarray
 def pareto_fronts(objectives: np.ndarray) -> np.ndarray:
     """The Pareto front of each point, all objectives maximised: 1 is dominated by none.
 
-    Front n holds what only points of fronts before n dominate. Efficient non-dominated sorting with
-    binary search over the fronts (Zhang et al., IEEE Trans. Evol. Comput. 19, 201 (2015)).
+    Front n holds what only points of fronts before n dominate (non-dominated sorting, as moocore
+    has it: under a second for 10^5 points of four goals).
 
     Args:
         objectives: (C, D); NaN counts as worst of all.
@@ -76,38 +81,8 @@ def pareto_fronts(objectives: np.ndarray) -> np.ndarray:
     Returns:
         (C,) integers from 1; equal points share a front.
     """
-    objectives = np.where(np.isnan(objectives), -np.inf, np.asarray(objectives, float))
-    points, member = np.unique(objectives, axis=0, return_inverse=True)
-    fronts: list[_Front] = []
-    number = np.zeros(len(points), dtype=int)
-    for index in range(len(points) - 1, -1, -1):
-        low, high = 0, len(fronts)
-        while low < high:
-            middle = (low + high) // 2
-            if fronts[middle].dominates(points[index]):
-                low = middle + 1
-            else:
-                high = middle
-        if low == len(fronts):
-            fronts.append(_Front(points.shape[1]))
-        fronts[low].add(points[index])
-        number[index] = low + 1
-    return number[member.ravel()]
-
-
-class _Front:
-    """The points of a front, in an array that doubles when it is full."""
-
-    def __init__(self, dimensions: int):
-        self.points = np.empty((4, dimensions))
-        self.count = 0
-
-    def dominates(self, point: np.ndarray) -> bool:
-        """Is a point, none before it in lexicographic order, dominated by one of the front?"""
-        return bool((self.points[: self.count] >= point).all(axis=1).any())
-
-    def add(self, point: np.ndarray) -> None:
-        if self.count == len(self.points):
-            self.points = np.concatenate([self.points, np.empty_like(self.points)])
-        self.points[self.count] = point
-        self.count += 1
+    objectives = np.asarray(objectives, float)
+    if not len(objectives):
+        return np.zeros(0, dtype=int)
+    known = np.where(np.isnan(objectives), -np.inf, objectives)
+    return np.asarray(moocore.pareto_rank(known, maximise=True), dtype=int) + 1

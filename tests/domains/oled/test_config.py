@@ -60,6 +60,17 @@ def test_a_contradiction_is_named_by_key_and_value(path, value, said):
         load_mapping(demo(path, value))
 
 
+def test_one_window_is_no_matter_for_functions_of_a_normal_utility():
+    """Its utility ends at 1: an expected improvement beyond would be none."""
+    goal = {"direction": "window", "window": [2.6, 3.4], "worst": 1.5}
+    for function in ("expected_improvement", "upper_confidence_bound", "scalarised_thompson"):
+        told = demo("objective.goals", {"singlet_energy": goal})
+        told["acquisition"]["function"] = function
+        with pytest.raises(CampaignError, match="one goal, a window; allowed: epsilon_greedy, th"):
+            load_mapping(told)
+    assert load_mapping(told | {"acquisition": told["acquisition"] | {"function": "thompson"}})
+
+
 def test_jobs_grow_with_what_is_asked():
     more = config.Structures(twists=20, relaxed_conformers=4)
     assert config.building_s(more, 0.1) > config.building_s(config.Structures(), 0.1)
