@@ -2,11 +2,14 @@
 
 Where (ov)² numbers fit in memory they are formed once, for all ranges of the interaction together,
 and a product is one matrix product. Where not, the integrals by auxiliary function are kept
-(auxiliary × v²/2 numbers) and contracted for every product.
+(auxiliary × v²/2 numbers: gigabytes from 50 atoms on, in a file where memory is short) and
+contracted for every product.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,8 @@ DENSE_BYTES = 2e9
 """Size up to which (ij|x|ab) is formed."""
 DENSE_SHARE = 0.3
 """And up to this share of the memory that PySCF may still use."""
+KEPT_SHARE = 0.6
+"""Of that memory, for one array of integrals by auxiliary function."""
 
 Part = tuple[float, Any, float | None]
 """A share of exact exchange, PySCF's density fitting, and the range ω (1/bohr; None: all)."""
@@ -136,7 +141,8 @@ def _pair_integrals(
     """Share, B_P,ij and B_P,ab of each range, lower triangles: (auxiliary, pairs)."""
     for share, density_fitting, omega in parts:
         with ranged(density_fitting, omega) as fitting:
-            packed = [np.empty((fitting.get_naoaux(), n * (n + 1) // 2)) for n in space.shape]
+            shapes = [(fitting.get_naoaux(), n * (n + 1) // 2) for n in space.shape]
+            packed = [_array(shape, fitting.mol) for shape in shapes]
             start = 0
             for integrals in unpacked(fitting):
                 rows = slice(start, start := start + len(integrals))
@@ -144,6 +150,21 @@ def _pair_integrals(
                     half = np.matmul(integrals, orbitals).transpose(0, 2, 1)
                     pairs[rows] = lib.pack_tril(np.matmul(half, orbitals))
         yield share, packed[0], packed[1]
+
+
+def _array(shape: tuple[int, int], mol: gto.Mole) -> np.ndarray:
+    """An array to be filled: in memory, or in a nameless file of PySCF's scratch folder.
+
+    Raises:
+        OSError: no memory left and no space in the folder either.
+    """
+    size = 8 * shape[0] * shape[1]
+    if size <= KEPT_SHARE * 1e6 * (mol.max_memory - lib.current_memory()[0]):
+        return np.empty(shape)
+    with tempfile.TemporaryFile(dir=lib.param.TMPDIR) as file:
+        # Reserved at once: a full disk would be a signal later, not an error.
+        os.posix_fallocate(file.fileno(), 0, size)
+        return np.memmap(file, dtype=float, mode="r+", shape=shape)
 
 
 def _mixed_integrals(
