@@ -103,6 +103,28 @@ def test_what_is_believed_is_calibrated_and_knows_columns_exactly():
     assert np.isnan(unknown.mean).any() and not unknown.trusted.any()
 
 
+def test_trusted_is_who_is_in_the_domain_by_every_goal_with_a_spread():
+    ids, rows, candidates = (
+        TABLES[0]["candidate_id"].to_numpy(object),
+        PREDICTIONS.copy(),
+        TABLES[0],
+    )
+    of = {name: rows["objective"] == name for name in ("singlet_triplet_gap", "singlet_energy")}
+    rows.loc[of["singlet_triplet_gap"] & (rows["candidate_id"] == ids[3]), "in_domain"] = False
+    rows.loc[of["singlet_triplet_gap"] & (rows["candidate_id"] == ids[5]), "std"] = np.nan
+    rows.loc[of["singlet_energy"] & (rows["candidate_id"] == ids[7]), "in_domain"] = False
+    candidates = candidates.assign(
+        sa_score=np.where(candidates["candidate_id"] == ids[9], np.nan, candidates["sa_score"])
+    )
+    belief = believed(rows, ids, candidates, GOALS)
+    assert np.flatnonzero(~belief.trusted).tolist() == [3, 5, 7, 9]
+    raw = rows[of["singlet_triplet_gap"]].set_index("candidate_id")["std_raw"]
+    assert belief.std[5, 0] == pytest.approx(raw[ids[5]])
+    # What is no goal of the campaign is no reason.
+    belief = believed(rows, ids, candidates, TWO_GOALS)
+    assert np.flatnonzero(~belief.trusted).tolist() == [3, 5]
+
+
 def test_a_goal_that_is_no_column_is_one_message():
     with pytest.raises(CampaignError, match="sa_score"):
         believed(PREDICTIONS, np.array(["x"]), TABLES[0].drop(columns="sa_score"), GOALS)
@@ -131,6 +153,39 @@ def test_what_is_missed_of_a_front_that_is_certain():
     assert told.hypervolume == 0.25
     assert told.hypervolume_of_all == pytest.approx(hypervolume(every))
     assert told.missed_hypervolume == pytest.approx(1 - 0.25 / hypervolume(every))
+
+
+def drawn_fronts(front, belief, draws, rng):
+    """(draws, 3) of every draw: unlabelled on the front, all on the front, hypervolume."""
+    told = []
+    for errors in rng.multivariate_normal(np.zeros(2), belief.correlation, (draws, len(belief))):
+        points = utilities(belief.mean + belief.std * errors, belief.goals)
+        every = np.concatenate([front, points])
+        better = (every[:, None] >= every).all(axis=2) & (every[:, None] > every).any(axis=2)
+        best = ~better.any(axis=0) & (every > 0).all(axis=1)
+        steps = every[best][np.argsort(-every[best][:, 0])]
+        floor = np.concatenate([[0.0], steps[:-1, 1]])
+        volume = (steps[:, 0] * (steps[:, 1] - floor)).sum()
+        told.append([best[len(front) :].sum(), best.sum(), volume])
+    return np.array(told, float)
+
+
+def test_what_is_missed_of_a_front_that_is_uncertain_agrees_with_brute_force():
+    rng = np.random.default_rng(4)
+    common = rng.normal(size=(8, 12, 1))
+    mean = rng.uniform([0.0, 0.0], [0.9, 1.8], (12, 2))
+    std = rng.uniform(0.05, 0.3, (12, 2))
+    deviations = 0.7 * common * [1.0, -1.0] + 0.7 * rng.normal(size=(8, 12, 2))
+    belief = replace(certain(mean), std=std, members=mean + std * deviations)
+    assert belief.correlation[0, 1] < -0.3
+    front = np.array([[0.3, 0.8], [0.6, 0.5], [0.85, 0.1]])
+    brute = drawn_fronts(front, belief, 3000, rng)
+    told = expected_front(front, belief, rng)
+    figures = np.array([told.missed, told.size, told.hypervolume_of_all])
+    error = brute.std(axis=0) * np.sqrt(1 / DRAWS + 1 / len(brute))
+    assert (np.abs(figures - brute.mean(axis=0)) < 4 * error).all()
+    share = 1 - told.hypervolume / brute[:, 2].mean()
+    assert told.missed_hypervolume == pytest.approx(share, abs=0.03)
 
 
 def test_nothing_is_missed_where_all_is_labelled_or_ties():

@@ -1,5 +1,7 @@
 """Fronts, and scalars of several utilities."""
 
+from math import gamma
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,10 +12,10 @@ from molsieve.acquisition.hypervolume import hypervolume
 from molsieve.acquisition.pareto import (
     CONTRIBUTORS,
     balance,
-    chebyshev,
     front_contributions,
     on_front,
     pareto_fronts,
+    reach,
 )
 
 POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 4)),
@@ -22,7 +24,8 @@ POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 4)),
 
 def test_scalars_by_hand():
     utilities = np.array([[1.0, 1.0], [0.0, 2.0], [np.nan, 1.0]])
-    assert chebyshev(utilities[0], np.array([0.25, 0.75])) == pytest.approx(0.25 + 0.05)
+    assert reach(utilities[1], np.array([0.6, 0.8])) == 0.0
+    assert reach([[0.6, 1.6], [3.0, 0.4]], np.array([0.6, 0.8])).tolist() == [1.0, 0.5]
     assert balance(utilities)[:2].tolist() == pytest.approx([1.0, 0.05 / 0.55])
     assert np.isnan(balance(utilities)[2])
 
@@ -40,11 +43,23 @@ def test_who_has_an_unknown_utility_is_on_no_front():
     assert on_front(np.empty((0, 2))).tolist() == []
 
 
-def test_every_point_of_a_concave_front_is_best_by_some_weights():
+def test_every_point_of_a_concave_front_is_best_in_some_direction():
     front = np.array([[1.0, 0.1], [0.4, 0.4], [0.1, 1.0]])
     weights = np.stack([np.linspace(0.01, 0.99, 99), np.linspace(0.99, 0.01, 99)], axis=1)
-    assert {int(np.argmax(chebyshev(front, w))) for w in weights} == {0, 1, 2}
+    assert {int(np.argmax(reach(front, w))) for w in weights} == {0, 1, 2}
     assert {int(np.argmax(front @ w)) for w in weights} == {0, 2}
+
+
+@pytest.mark.parametrize("goals", [2, 3, 4])
+def test_the_farthest_reach_over_all_directions_is_the_hypervolume(goals):
+    rng = np.random.default_rng(goals)
+    points = rng.random((6, goals))
+    directions = np.abs(rng.standard_normal((4000, goals)))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    farthest = np.array([reach(points, w).max() for w in directions]) ** goals
+    ball = np.pi ** (goals / 2) / gamma(goals / 2 + 1) / 2**goals  # its positive part
+    error = ball * farthest.std() / np.sqrt(len(farthest))
+    assert ball * farthest.mean() == pytest.approx(hypervolume(points), abs=4 * error)
 
 
 def test_contributions_are_inside_of_each_front():

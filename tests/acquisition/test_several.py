@@ -1,5 +1,7 @@
 """Acquisition with several goals: against brute force, and what must hold of every answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from scipy.stats import norm
 
 from molsieve.acquisition import several
 from molsieve.acquisition.goals import Belief
-from molsieve.acquisition.hypervolume import hypervolume
+from molsieve.acquisition.hypervolume import Undominated, hypervolume
 from molsieve.acquisition.several import (
     SEVERAL_FUNCTIONS,
     drawn_utilities,
@@ -151,6 +153,15 @@ def test_what_is_unknown_is_never_wanted_and_one_seed_gives_one_answer(function)
     np.testing.assert_array_equal(told, scores_of(function, belief))
 
 
+def test_thompson_is_not_led_by_what_lies_where_nobody_is():
+    # One candidate of huge spread in one goal, worthless in the other, and a front.
+    points = np.concatenate([FRONT, [[0.3, -0.2]]])
+    belief = belief_of(points, np.array([[0.01, 0.01]] * 3 + [[30.0, 0.01]]))
+    first = [int(np.argmax(scores_of("scalarised_thompson", belief, depth=1, seed=s)))
+             for s in range(40)]  # fmt: skip
+    assert set(first) == {0, 1, 2}
+
+
 def test_thompson_takes_favourites_of_drawn_weights_from_the_front():
     front = np.array([[1.0, 0.05], [0.6, 0.6], [0.05, 1.0]])
     means = np.concatenate([front, front - 0.05, front - 0.2])
@@ -160,13 +171,89 @@ def test_thompson_takes_favourites_of_drawn_weights_from_the_front():
     assert set(first) == {0, 1, 2}
 
 
+def first_choices(belief, count):
+    rng = np.random.default_rng(0)
+    draws = [scalarised_thompson(belief, np.empty((0, 2)), 1, rng) for _ in range(count)]
+    return np.argmax(draws, axis=1)
+
+
+def test_thompson_draws_directions_evenly():
+    """The second leads where the direction leaves the first goal by more than atan(0.1 / 0.5)."""
+    chosen = first_choices(belief_of([[2.0, 0.1], [0.5, 1.0]], 1e-9), 2000)
+    share = 1 - np.arctan2(0.1, 0.5) / (np.pi / 2)
+    error = np.sqrt(share * (1 - share) / len(chosen))
+    assert chosen.mean() == pytest.approx(share, abs=3 * error)
+
+
+def test_thompson_asks_one_member_at_a_time():
+    """One in four of them says that the second is better than the first."""
+    belief = belief_of([[0.5, 0.5], [0.3, 0.3]], 0.0)
+    members = belief.members.copy()
+    members[:, 1] = [[0.9, 0.9], [0.1, 0.1], [0.1, 0.1], [0.1, 0.1]]
+    chosen = first_choices(replace(belief, members=members), 600)
+    assert chosen.mean() == pytest.approx(0.25, abs=3 * np.sqrt(0.25 * 0.75 / 600))
+
+
 def test_thompson_places_are_a_ranking_of_all():
     belief = belief_of(np.random.default_rng(0).random((9, 3)), 0.1)
     told = scalarised_thompson(belief, np.empty((0, 3)), 4, np.random.default_rng(0))
     assert sorted(-told) == list(range(9))
 
 
+SPACE, START, BATCH, ROUNDS = 100, 10, 5, 5
+
+
+def shares_of(function, seed):
+    """Share of a space's hypervolume that is labelled: a Gaussian process, its exact posterior."""
+    rng = np.random.default_rng([8, seed])
+    places = rng.random((SPACE, 2))
+    apart = ((places[:, None] - places) ** 2).sum(axis=2)
+    kernel = 0.95 * np.exp(-apart / 0.18) + 0.05 * np.eye(SPACE)
+    mixed = np.linalg.cholesky([[1.0, -0.5, 0.0], [-0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]).T
+    values = 0.2 + 0.3 * np.linalg.cholesky(kernel) @ rng.standard_normal((SPACE, 3)) @ mixed
+    known, shares = list(range(START)), []
+    for _ in range(ROUNDS):
+        left = np.setdiff1d(np.arange(SPACE), known)
+        solved = np.linalg.solve(kernel[np.ix_(known, known)], kernel[np.ix_(known, left)])
+        mean = 0.2 + solved.T @ (values[known] - 0.2)
+        spread = kernel[np.ix_(left, left)] - kernel[np.ix_(left, known)] @ solved
+        errors = np.linalg.cholesky(spread) @ rng.standard_normal((8, len(left), 3)) @ mixed
+        std = 0.3 * np.sqrt(np.diag(spread))[:, None].repeat(3, axis=1)
+        belief = belief_of(mean, std)
+        belief = replace(belief, members=mean + 0.3 * errors)
+        scores = SEVERAL_FUNCTIONS[function](belief, values[known], BATCH, rng)
+        known += left[np.argsort(-scores, kind="stable")[:BATCH]].tolist()
+        shares.append(hypervolume(values[known]) / hypervolume(values))
+    return np.mean(shares)
+
+
+def test_a_calibrated_belief_beats_chance():
+    area = {
+        function: np.mean([shares_of(function, seed) for seed in range(8)])
+        for function in ("random", "scalarised_thompson", "expected_hypervolume_improvement")
+    }
+    assert area["expected_hypervolume_improvement"] > area["random"] + 0.1
+    assert area["scalarised_thompson"] > area["random"] + 0.05
+
+
 def test_a_window_is_best_inside():
     window = Goal(direction="window", worst=0.5, window=(2.0, 2.5))
     belief = belief_of([[2.2, 0.5], [3.0, 0.5], [1.8, 0.5]], 1e-9, goals={"s1": window, "f": UP})
     assert belief.mean_utilities[:, 0].tolist() == pytest.approx([1.0, 0.0, 0.6])
+
+
+def test_behind_what_is_chosen_in_view_the_order_is_by_gain(monkeypatch):
+    monkeypatch.setattr(several, "IN_VIEW", 2)
+    mean = np.random.default_rng(0).random((40, 2)) * 0.9
+    belief = belief_of(mean, 0.1)
+    base = standard_draws(belief, np.random.default_rng(1))
+    one_each = np.arange(len(base))[:, None]
+    alone = several._gains(belief, np.arange(40), base, Undominated.above(FRONT), one_each)
+    told = scores_of("expected_hypervolume_improvement", belief, depth=20)
+    first, behind = np.argsort(-told, kind="stable")[:2], np.argsort(-told, kind="stable")[2:]
+    assert told[behind].max() < told[first].min()
+    wanted = behind[told[behind] > 0]
+    # Their own gain itself, or what is left of it beside the first two.
+    assert len(np.unique(told[wanted])) == len(wanted) > 20
+    assert (told[wanted] <= alone[wanted] + 1e-12).all()
+    assert np.isclose(told[wanted], alone[wanted], rtol=1e-9).sum() > 10

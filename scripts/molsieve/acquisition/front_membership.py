@@ -58,21 +58,22 @@ def expected_front(labelled: np.ndarray, belief: Belief, rng: np.random.Generato
     good = known[(known > 0).all(axis=1)]
     front = good[on_front(good)]
     matters = _can_matter(front, belief)
-    blind = _Blind.among(known, belief, rng)
+    blind = _Blind.among(known, belief)
     covariance_root = np.linalg.cholesky(belief.correlation + 1e-9 * np.eye(len(belief.goals)))
     mean, std = belief.mean[matters], belief.std[matters]
     counts = np.zeros(3)
-    for d in range(DRAWS):
+    for _ in range(DRAWS):
         errors = rng.standard_normal(mean.shape) @ covariance_root.T
         points = utilities(mean + std * errors, belief.goals)
         owners = np.concatenate([np.full(len(front), -1), matters, blind.owners])
-        points = np.concatenate([front, points, blind.means[blind.choice[d]]])
+        points = np.concatenate([front, points, blind.drawn(rng)])
         counts_at_all = (points > 0).all(axis=1)
         points, owners = points[counts_at_all], owners[counts_at_all]
         if len(points):
             best = moocore.is_nondominated(points, maximise=True, keep_weakly=False)
             open_ones = len(np.unique(owners[best & (owners >= 0)]))
-            counts += [open_ones, (best & (owners < 0)).sum() + open_ones, hypervolume(points)]
+            volume = hypervolume(points[best])
+            counts += [open_ones, (best & (owners < 0)).sum() + open_ones, volume]
     missed, size, volume = (float(c) for c in counts / DRAWS)
     return ExpectedFront(len(front), size, missed, hypervolume(front), volume)
 
@@ -88,19 +89,22 @@ def _can_matter(front: np.ndarray, belief: Belief) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Blind:
-    """Which mean each candidate that is not trusted takes in each draw.
+    """The means that candidates which are not trusted may take.
 
-    ``means``: (N, D) utilities of all; ``owners``: (B,) the candidates; ``choice``: (DRAWS, B).
+    ``means``: (N, D) utilities of all; ``owners``: (B,) the candidates.
     """
 
     means: np.ndarray
     owners: np.ndarray
-    choice: np.ndarray
 
     @classmethod
-    def among(cls, labelled: np.ndarray, belief: Belief, rng: np.random.Generator) -> _Blind:
+    def among(cls, labelled: np.ndarray, belief: Belief) -> _Blind:
         """Of the labelled and the predicted alike."""
         predicted = belief.mean_utilities
         means = np.concatenate([labelled, predicted[~np.isnan(predicted).any(axis=1)]])
         owners = np.flatnonzero(~belief.trusted) if len(means) else np.empty(0, dtype=int)
-        return cls(means, owners, rng.integers(max(1, len(means)), size=(DRAWS, len(owners))))
+        return cls(means, owners)
+
+    def drawn(self, rng: np.random.Generator) -> np.ndarray:
+        """(B, D) the mean that each of them takes in one draw."""
+        return self.means[rng.integers(max(1, len(self.means)), size=len(self.owners))]

@@ -17,31 +17,31 @@ CONTRIBUTORS = 1000
 """So many candidates of the first fronts are told what they add to their front."""
 
 
-def chebyshev(utilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def balance(utilities: np.ndarray) -> np.ndarray:
     """One scalar of several utilities (…, D): that of the goal which is met worst, mostly.
 
-    min_d w_d u_d + rho sum_d w_d u_d, the augmented Chebyshev function of Knowles, IEEE Trans.
-    Evol. Comput. 10, 50 (2006), eq. 2, for maximisation from the reference point 0; every point of
-    a Pareto front is best by some weights, also where the front is concave, which no weighted sum
-    can promise.
-
-    Args:
-        weights: (D,), summing to one; equal ones by default.
+    min_d u_d + rho sum_d u_d, the augmented Chebyshev function of Knowles, IEEE Trans. Evol.
+    Comput. 10, 50 (2006), eq. 2, with equal weights, for maximisation from the reference point 0.
 
     Returns:
-        (…,) in units of a utility times a weight.
+        (…,), scaled to 1 where every utility is 1.
     """
     utilities = np.asarray(utilities, float)
     size = utilities.shape[-1]
-    weights = np.full(size, 1.0 / size) if weights is None else weights
-    weighted = utilities * weights
-    return weighted.min(axis=-1) + AUGMENTATION * weighted.sum(axis=-1)
+    worst = utilities.min(axis=-1) + AUGMENTATION * utilities.sum(axis=-1)
+    return worst / (1 + AUGMENTATION * size)
 
 
-def balance(utilities: np.ndarray) -> np.ndarray:
-    """(…,) :func:`chebyshev` of equal weights, scaled to 1 where every utility is 1."""
-    size = np.shape(utilities)[-1]
-    return chebyshev(utilities) / (1.0 / size + AUGMENTATION)
+def reach(utilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(…,) how far in the direction of ``weights`` (D,) each of ``utilities`` (…, D) dominates.
+
+    min_d u_d / w_d. In polar coordinates a set's hypervolume above the reference point 0 is the
+    integral of its farthest reach to the power of D over all directions (Golovin, Zhang, ICML 2020,
+    arXiv 2006.04655): the best over random directions serves the hypervolume. Every point of a
+    Pareto front is best in some direction, also where the front is concave, which no weighted sum
+    can promise.
+    """
+    return (np.asarray(utilities, float) / weights).min(axis=-1)
 
 
 def on_front(utilities: np.ndarray) -> np.ndarray:

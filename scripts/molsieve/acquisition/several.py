@@ -9,7 +9,7 @@ the highest labelled first; -inf where nothing is believed. Listed once, in
 | ``belief`` | C, D | about the candidates that can be labelled |
 | ``labelled`` | (L, D) | utilities of what is labelled |
 | ``depth`` | | so many of the highest scores are chosen one after the other, each in view of those
-|  |  | before it; what comes after them is in the order of a single choice |
+|  |  | before it; what comes after them is told apart roughly, and ties are the caller's |
 | ``rng`` | | the only source of chance |
 """
 
@@ -23,7 +23,7 @@ from scipy.stats import norm, qmc
 
 from molsieve.acquisition.goals import Belief, utilities
 from molsieve.acquisition.hypervolume import DrawnFronts, Undominated
-from molsieve.acquisition.pareto import balance, chebyshev, on_front
+from molsieve.acquisition.pareto import balance, on_front, reach
 
 DRAWS = 128
 """Of a candidate's utilities: a power of two, as Sobol points want it."""
@@ -33,6 +33,11 @@ REFINED = 200
 SHORTLIST = 20
 """Times the choices: so many candidates by the coarse bound get the close one, and so many of those
 are chosen from."""
+IN_VIEW = 100
+"""So many choices are made in view of those before: with four goals each takes seconds, and the
+fronts of the draws grow with every one."""
+CLOSE = 2
+"""Times such a large batch: so many candidates are told their gain itself, no bound of it."""
 CANDIDATES_AT_ONCE = 2000
 
 SeveralFunction = Callable[[Belief, np.ndarray, int, np.random.Generator], np.ndarray]
@@ -72,23 +77,21 @@ def scalarised_thompson(
 ) -> np.ndarray:
     """Each place goes to the favourite, of one drawn member, by one drawn weighing of the goals.
 
-    Weights are uniform on the simplex and weigh the distance to the best of every goal by the
-    augmented Chebyshev function: ParEGO (Knowles, IEEE Trans. Evol. Comput. 10, 50 (2006)) with a
-    draw from the posterior in place of expected improvement, which is the random scalarisation of
-    Paria, Kandasamy, Póczos, UAI 2019, section 3. The score is minus the place; places after
-    ``depth`` are in the order of :func:`molsieve.acquisition.pareto.balance`.
+    Weights are uniform on the positive part of the unit sphere and weigh by
+    :func:`molsieve.acquisition.pareto.reach`, whose best over a set averages to its hypervolume:
+    the Thompson sampling of Golovin, Zhang, ICML 2020. A distance to the best of every goal, as
+    ParEGO has it (Knowles, IEEE Trans. Evol. Comput. 10, 50 (2006)), would depend on the farthest
+    of all draws, which of a goal with wide spreads lies where nobody is. The score is minus the
+    place; places after ``depth`` are in the order of
+    :func:`molsieve.acquisition.pareto.balance`.
     """
     drawn = np.where(np.isnan(belief.mean), np.nan, belief.member_utilities)
-    known = np.isfinite(drawn).all(axis=(0, 2))
-    left = np.flatnonzero(known)
+    left = np.flatnonzero(np.isfinite(drawn).all(axis=(0, 2)))
     scores = np.full(len(belief), -np.inf)
-    if not len(left):
-        return scores
-    seen = [drawn[:, left].reshape(-1, drawn.shape[2]), labelled[~np.isnan(labelled).any(axis=1)]]
-    ideal = np.concatenate(seen).max(axis=0)
     for place in range(min(depth, len(left))):
-        member, weights = rng.integers(len(drawn)), rng.dirichlet(np.ones(drawn.shape[2]))
-        favourite = int(np.argmax(chebyshev(drawn[member, left] - ideal, weights)))
+        member, direction = rng.integers(len(drawn)), rng.standard_normal(drawn.shape[2])
+        weights = np.abs(direction) / np.linalg.norm(direction)
+        favourite = int(np.argmax(reach(drawn[member, left], weights)))
         scores[left[favourite]] = -place
         left = np.delete(left, favourite)
     order = np.argsort(-balance(belief.mean_utilities[left]), kind="stable")
@@ -108,7 +111,8 @@ def expected_hypervolume_improvement(
     front grows (hypervolume is submodular), so a candidate is looked at again only while its last
     known gain leads (Minoux, Optimization Techniques (1978), 234), which changes no choice. Chosen
     from are the ``SHORTLIST`` times ``depth`` candidates whose gain alone is bounded highest.
-    Errors of different candidates are taken to be independent.
+    Errors of different candidates are taken to be independent. Behind the first :data:`IN_VIEW`
+    choices of a large batch the order is by gain alone.
     """
     base = standard_draws(belief, rng)
     front = labelled[on_front(labelled)]
@@ -118,8 +122,13 @@ def expected_hypervolume_improvement(
     leading = np.argsort(-bounds, kind="stable")[: REFINED * depth]
     bounds[leading] = _gains(belief, leading, base, boxes, _alike(base, GROUPS))
     shortlist = leading[np.argsort(-bounds[leading], kind="stable")][: SHORTLIST * depth]
+    if depth > IN_VIEW:
+        shortlist = shortlist[: CLOSE * depth]
+        exact = _gains(belief, shortlist, base, boxes, _alike(base, DRAWS))
+        bounds = np.where(np.isfinite(bounds), 0.0, -np.inf)
+        bounds[shortlist] = exact
     seed = int(rng.integers(2**32))
-    return _greedy(belief, bounds, shortlist, boxes, base, depth, seed)
+    return _greedy(belief, bounds, shortlist, boxes, base, min(depth, IN_VIEW), seed)
 
 
 def _gains(
@@ -165,8 +174,8 @@ def _greedy(
 ) -> np.ndarray:
     """(C,) gains in view of the choices before, of the first ``depth`` choices.
 
-    Of the others what is known to be no less than what they add, but never more than the last
-    choice's.
+    Of the others what is known to be no less than what they add, all of them scaled to come behind
+    the last choice.
 
     Args:
         bounds: (C,) no less than the gain over what is labelled.
@@ -193,7 +202,7 @@ def _greedy(
     others[chosen] = False
     if chosen:
         below = np.nextafter(scores[chosen[-1]], -np.inf)
-        scores[others] = np.minimum(scores[others], below)
+        scores[others] *= min(1.0, below / max(below, scores[others].max(initial=0.0)))
     return scores
 
 
