@@ -39,7 +39,7 @@ from quest_geometries import atoms_of, geometry_file, own_geometry, read_geometr
 
 from molsieve.engines import CalculationError, pyscf
 from molsieve.engines.excited import excited_states
-from molsieve.engines.excited_flags import RYDBERG_SPREAD_ANGSTROM
+from molsieve.engines.excited_flags import is_rydberg as is_diffuse
 from molsieve.engines.scf_ladder import converge
 from molsieve.levels import parse_level
 
@@ -169,7 +169,10 @@ def roots(atoms: ase.Atoms, functional: str, basis: str, method: str) -> dict[st
     except CalculationError as error:
         return {"error": str(error), "seconds": time.process_time() - started}
     assert states is not None
-    spreads = states.electron_spreads_angstrom.tolist()
+    spreads, widths = (
+        values.tolist()
+        for values in (states.electron_spreads_angstrom, states.electron_widths_angstrom)
+    )
     n = len(states.singlet_energies_ev)
     return {
         "singlets_ev": states.singlet_energies_ev.tolist(),
@@ -177,6 +180,8 @@ def roots(atoms: ase.Atoms, functional: str, basis: str, method: str) -> dict[st
         "oscillator_strengths": states.oscillator_strengths.tolist(),
         "singlet_spreads_angstrom": spreads[:n],
         "triplet_spreads_angstrom": spreads[n:],
+        "singlet_widths_angstrom": widths[:n],
+        "triplet_widths_angstrom": widths[n:],
         "flags": list(states.excitation_flags),
         "seconds": time.process_time() - started,
     }
@@ -187,10 +192,11 @@ def roots(atoms: ase.Atoms, functional: str, basis: str, method: str) -> dict[st
 
 def valence(row: Any, spin: str) -> float:
     """The lowest root (eV) that is no Rydberg state; NaN where all are."""
-    energies, spreads = getattr(row, f"{spin}s_ev"), getattr(row, f"{spin}_spreads_angstrom")
+    energies = getattr(row, f"{spin}s_ev")
     if not isinstance(energies, list):
         return np.nan
-    local = [e for e, s in zip(energies, spreads, strict=True) if s <= RYDBERG_SPREAD_ANGSTROM]
+    sizes = (getattr(row, f"{spin}_{figure}_angstrom") for figure in ("spreads", "widths"))
+    local = [e for e, *size in zip(energies, *sizes, strict=True) if not is_diffuse(*size)]
     return min(local, default=np.nan)
 
 

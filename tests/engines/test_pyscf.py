@@ -165,6 +165,7 @@ def test_iodine_has_its_core_potential():
         (Atoms("H2"), {}, "closer"),
         (Atoms("He", cell=[5, 5, 5], pbc=True), {}, "periodic"),
         (Atoms("O", info={"multiplicity": 2}), {}, "impossible"),
+        (molecule("LiH"), {"functional": "PBE0", "basis": "6-31G"}, "auxiliary basis"),
     ],
 )
 def test_impossible_structures_are_typed(atoms, settings, words):

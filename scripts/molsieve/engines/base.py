@@ -57,8 +57,10 @@ class ExcitedStates:
                                                     J. Chem. Phys. 128, 044118 (2008), eq. 5)
     hole_electron_distances_angstrom    (s + t,)    between the centroids of hole and electron
     electron_spreads_angstrom           (s + t,)    electron's root-mean-square radius less the
-                                                    hole's; large: Rydberg (Bäppler et al., Phys.
-                                                    Rev. A 90, 052521 (2014), for both)
+                                                    hole's (Bäppler et al., Phys. Rev. A 90,
+                                                    052521 (2014), for both)
+    electron_widths_angstrom            (s + t,)    electron's root-mean-square width where it is
+                                                    narrowest: of a π* orbital its thickness
     excitation_flags                    any         words of ``engines.excited_flags``
     ==================================  ==========  ==============================================
     """
@@ -71,6 +73,7 @@ class ExcitedStates:
     orbital_overlaps: np.ndarray
     hole_electron_distances_angstrom: np.ndarray
     electron_spreads_angstrom: np.ndarray
+    electron_widths_angstrom: np.ndarray
     excitation_flags: tuple[str, ...] = ()
 
 

@@ -44,6 +44,10 @@ class DenseNumInt(numint.NumInt):  # type: ignore[misc]
         # By grid; its coordinates are held too, so that their id stays theirs.
         self._kept: dict[tuple[int, ...], tuple[np.ndarray, list[Block]]] = {}
 
+    def forget(self) -> None:
+        """Free the basis values kept from cycle to cycle."""
+        self._kept.clear()
+
     def nr_rks(
         self, mol, grids, xc_code, dms, relativity=0, hermi=1, max_memory=2000, verbose=None
     ):  # type: ignore[no-untyped-def]

@@ -12,6 +12,7 @@ is a number but may mislead is a flag (:mod:`molsieve.engines.excited_flags`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from molsieve import units
 from molsieve.engines.base import CalculationError, ExcitedStates
 from molsieve.engines.excited_character import Character, characters
 from molsieve.engines.excited_flags import flags
-from molsieve.engines.excited_response import Response, Space
+from molsieve.engines.excited_response import Response, Space, disturbed
 from molsieve.excitation_settings import Excitations
 from molsieve.levels import PyscfLevel
 
@@ -116,6 +117,7 @@ class _Solver:
         self.frozen: list[int] = []
         self.response: Response | None = None
         if level.device == "cpu" and level.density_fitting:
+            mf._numint.forget()  # the response wants the memory
             self.frozen = frozen_orbitals(mf, settings)
             # PySCF's own continuum at the dielectric constant of light, 1.78.
             follows = hasattr(mf, "with_solvent") and settings.solvent_response
@@ -152,34 +154,28 @@ class _Solver:
                 f"{MAX_ITERATIONS} iterations",
             )
         lowest = float(_on_host(td.e).min())
-        if lowest <= UNSTABLE_HARTREE:
+        if not lowest > UNSTABLE_HARTREE:  # nor a number that is none
             raise _unstable(spin, lowest)
         return td
 
     def refuse_instability(self) -> None:
         """Full TD-DFT has imaginary roots where A + B has a negative eigenvalue: look for it.
 
-        On a GPU nothing is looked for: there PySCF's solver ends with an error of its own.
+        PySCF's solvers would leave those roots out and go on with the next.
 
         Raises:
             CalculationError: ``unstable_ground_state``.
         """
-        if self.settings.method != "tddft" or self.level.device == "gpu":
+        if self.settings.method != "tddft":
             return
         for singlet in (False, True):
             td = self._method()
             td.singlet, td.nstates = singlet, 1
-            products, diagonal = td.gen_vind(self.mf)
-            diagonal = diagonal[: len(diagonal) // 2]
-
-            def a_plus_b(vectors: list[np.ndarray], products: Any = products) -> list[np.ndarray]:
-                x = np.asarray(vectors)
-                return list(np.hsplit(products(np.hstack((x, x))), 2)[0])
-
+            product, diagonal = _a_plus_b(td, self.mf, self.configurations())
             lowest = np.argsort(diagonal)[:SPARE_GUESSES]
             guess = list((np.arange(diagonal.size) == lowest[:, None]).astype(float))
             converged, roots, _ = lib.davidson1(
-                a_plus_b, guess, diagonal, tol=1e-6, max_cycle=MAX_ITERATIONS, verbose=0
+                product, guess, diagonal, tol=1e-6, max_cycle=MAX_ITERATIONS, verbose=0
             )
             if np.min(roots) <= UNSTABLE_HARTREE:
                 raise _unstable("singlet" if singlet else "triplet", float(np.min(roots)))
@@ -190,10 +186,7 @@ class _Solver:
 
     def configurations(self) -> int:
         """How many roots there are: the products of an occupied and a virtual orbital."""
-        if self.response is not None:
-            return self.response.gaps.size
-        occupied = int(_on_host(self.mf.mo_occ > 0).sum())
-        return occupied * (len(self.mf.mo_occ) - occupied)
+        return len(_gaps(self.mf) if self.response is None else self.response.gaps)
 
     def _method(self) -> Any:
         tda = self.settings.method == "tda"
@@ -204,11 +197,22 @@ class _Solver:
         td.verbose = 0
         return td
 
-    def _guess(self, td: Any) -> np.ndarray | None:
-        if self.response is None:
-            return None
-        guess = self.response.guess(td.nstates + SPARE_GUESSES, td.singlet)
+    def _guess(self, td: Any) -> np.ndarray:
+        number = td.nstates + SPARE_GUESSES
+        if self.response is not None:
+            guess = self.response.guess(number, td.singlet)
+        else:
+            gaps = _gaps(self.mf)
+            guess = disturbed(np.eye(gaps.size)[np.argsort(gaps, kind="stable")[:number]])
+            if not self.mf._numint.libxc.is_hybrid_xc(self.mf.xc):
+                return guess  # PySCF's solvers without exact exchange look for X + Y alone
         return guess if self.settings.method == "tda" else np.hstack((guess, 0 * guess))
+
+
+def _gaps(mf: Any) -> np.ndarray:
+    """(ov,) ε_a − ε_i, hartree."""
+    energies, occupations = _on_host(mf.mo_energy), _on_host(mf.mo_occ)
+    return (energies[occupations == 0] - energies[occupations > 0][:, None]).ravel()
 
 
 def frozen_orbitals(mf: Any, settings: Excitations) -> list[int]:
@@ -220,6 +224,25 @@ def frozen_orbitals(mf: Any, settings: Excitations) -> list[int]:
         virtual = np.flatnonzero(mf.mo_occ == 0)
         frozen += [int(i) for i in virtual[1:] if above[i]]
     return frozen
+
+
+Product = Callable[[list[np.ndarray]], list[np.ndarray]]
+
+
+def _a_plus_b(td: Any, mf: Any, configurations: int) -> tuple[Product, np.ndarray]:
+    """Product with A + B, and its diagonal (configurations,), hartree."""
+    products, diagonal = td.gen_vind(mf)
+    diagonal = _on_host(diagonal)
+    if len(diagonal) == configurations:
+        # PySCF's solver for functionals without exact exchange has √Δ (A + B) √Δ, hartree², Δ the
+        # orbitals' gaps: its eigenvalues have the same signs (Sylvester's law of inertia).
+        return lambda vectors: list(_on_host(products(np.asarray(vectors)))), diagonal
+
+    def product(vectors: list[np.ndarray]) -> list[np.ndarray]:
+        x = np.asarray(vectors)
+        return list(np.hsplit(_on_host(products(np.hstack((x, x)))), 2)[0])
+
+    return product, diagonal[:configurations]
 
 
 def _without_solvent(mf: Any) -> Any:
@@ -237,8 +260,8 @@ def _plain_method(mf: Any, tda: bool, settings: Excitations) -> Any:
 def _unstable(spin: str, lowest: float) -> CalculationError:
     return CalculationError(
         "unstable_ground_state",
-        f"the lowest {spin} eigenvalue is {lowest * units.EV_PER_HARTREE:.3f} eV: the closed-shell "
-        "determinant is no minimum (a diradical, a stretched bond), so it has no excitations",
+        f"the lowest {spin} eigenvalue is {lowest:.4f} hartree: the closed-shell determinant is no "
+        "minimum (a diradical, a stretched bond), so it has no excitations",
     )
 
 
@@ -261,6 +284,7 @@ def _result(mf: Any, singlets: Any, triplets: Any) -> ExcitedStates:
         orbital_overlaps=character.orbital_overlaps,
         hole_electron_distances_angstrom=character.hole_electron_distances_angstrom,
         electron_spreads_angstrom=character.electron_spreads_angstrom,
+        electron_widths_angstrom=character.electron_widths_angstrom,
         excitation_flags=tuple(flags(s, t, character, homo)),
     )
 

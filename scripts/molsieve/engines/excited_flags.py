@@ -7,7 +7,8 @@ s1_s2_near_degenerate   S1 and S2 are within 0.1 eV: which is S1 may change with
 t1_t2_near_degenerate   T1 and T2 are within 0.1 eV
 inverted_gap            S1 is below T1; TDA and TD-DFT seldom find it, even where it is so
 s1_charge_transfer      Λ of S1 is below 0.4: hybrids without range separation place it too low
-s1_rydberg              S1's electron is 1 Å wider than its hole: basis and functional may lack it
+s1_rydberg              S1's electron is 1 Å wider than its hole, and over 1 Å wide where it is
+                        narrowest: basis and functional may lack it
 s1_above_ionisation     S1 is above −ε_HOMO, in the functional's continuum (Casida et al., J. Chem.
                         Phys. 108, 4439 (1998))
 ======================  ==========================================================================
@@ -23,6 +24,9 @@ NEAR_DEGENERATE_EV = 0.1
 CHARGE_TRANSFER_OVERLAP = 0.4
 """Peach et al. (2008): below, errors of B3LYP exceed those of local states by far."""
 RYDBERG_SPREAD_ANGSTROM = 1.0
+RYDBERG_WIDTH_ANGSTROM = 1.0
+"""A π* orbital, long as it may be, is 0.4 to 0.9 Å thick, the Rydberg states of water, ammonia,
+ethylene, pyrrole, furan and imidazole are 1.0 to 1.6 Å (def2-SVPD, PBE0 and CAM-B3LYP)."""
 
 
 def flags(
@@ -39,8 +43,19 @@ def flags(
         found.append("inverted_gap")
     if character.orbital_overlaps[0] < CHARGE_TRANSFER_OVERLAP:
         found.append("s1_charge_transfer")
-    if character.electron_spreads_angstrom[0] > RYDBERG_SPREAD_ANGSTROM:
+    spread, width = character.electron_spreads_angstrom[0], character.electron_widths_angstrom[0]
+    if is_rydberg(spread, width):
         found.append("s1_rydberg")
     if singlets_ev[0] > -homo_ev:
         found.append("s1_above_ionisation")
     return found
+
+
+def is_rydberg(spread_angstrom: float, width_angstrom: float) -> bool:
+    """Whether an electron ``spread`` beyond its hole and ``width`` where narrowest is so diffuse.
+
+    An n→π* state of a long molecule, such as azobenzene's, is spread by as much, but flat.
+    """
+    return bool(
+        spread_angstrom > RYDBERG_SPREAD_ANGSTROM and width_angstrom > RYDBERG_WIDTH_ANGSTROM
+    )

@@ -111,8 +111,7 @@ class Response:
         vectors = np.linalg.eigh(block)[1].T[:number]
         guess = np.zeros((len(vectors), diagonal.size))
         guess[:, chosen] = vectors
-        noise = np.random.default_rng(0).standard_normal(guess.shape)
-        return np.asarray(guess + GUESS_NOISE / np.sqrt(diagonal.size) * noise)
+        return disturbed(guess)
 
     def local(self, vectors: np.ndarray, singlet: bool) -> np.ndarray:
         """What A and B share, times ``vectors`` (k, ov): Coulomb, solvent and kernel."""
@@ -143,13 +142,22 @@ class Response:
         return top, bottom
 
 
+def disturbed(vectors: np.ndarray) -> np.ndarray:
+    """Unit vectors (k, n) with a little of every other, by the same numbers every time."""
+    noise = np.random.default_rng(0).standard_normal(vectors.shape)
+    return np.asarray(vectors + GUESS_NOISE / np.sqrt(vectors.shape[1]) * noise)
+
+
 def fitted(density_fitting: Any, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """B_P,pq in orbitals (nao, p), (nao, q): (auxiliary, p q)."""
-    blocks = []
+    result = np.empty((density_fitting.get_naoaux(), left.shape[1] * right.shape[1]))
+    start = 0
     for integrals in unpacked(density_fitting):
         half = integrals @ left  # (P, nao, p)
-        blocks.append(np.matmul(half.transpose(0, 2, 1), right).reshape(len(half), -1))
-    return np.concatenate(blocks)
+        products = np.matmul(half.transpose(0, 2, 1), right)
+        result[start : start + len(half)] = products.reshape(len(half), -1)
+        start += len(half)
+    return result
 
 
 def solvent_factors(solvent: Any, space: Space) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,11 @@ differ from the energy's own slope by some meV/Å, which vanishes with the grid.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import ase
@@ -87,23 +89,30 @@ def molecule(atoms: ase.Atoms, charge: int, multiplicity: int, basis: str) -> py
     distances = atoms.get_all_distances() + 10.0 * np.eye(len(atoms))
     if distances.min() < 0.1:
         raise CalculationError("bad_input", "two atoms are closer than 0.1 Å")
+    with _missing_functions(f"basis {basis!r}"):
+        return pyscf.gto.M(
+            atom=list(zip(symbols, atoms.positions.tolist(), strict=True)),
+            unit="Angstrom",
+            basis=basis,
+            ecp={symbol: basis for symbol in set(symbols) if has_core_potential(basis, symbol)},
+            charge=charge,
+            spin=multiplicity - 1,
+            verbose=0,
+            dump_input=False,
+            parse_arg=False,
+            max_memory=memory_limit_mb(),
+        )
+
+
+@contextlib.contextmanager
+def _missing_functions(what: str) -> Iterator[None]:
+    """Turn PySCF's word on an element that a basis lacks into a failure of the structure."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PySCF advertises other sources of basis sets
-            return pyscf.gto.M(
-                atom=list(zip(symbols, atoms.positions.tolist(), strict=True)),
-                unit="Angstrom",
-                basis=basis,
-                ecp={symbol: basis for symbol in set(symbols) if has_core_potential(basis, symbol)},
-                charge=charge,
-                spin=multiplicity - 1,
-                verbose=0,
-                dump_input=False,
-                parse_arg=False,
-                max_memory=memory_limit_mb(),
-            )
+            yield
     except (BasisNotFoundError, KeyError) as error:
-        raise CalculationError("bad_input", f"basis {basis!r}: {error}") from error
+        raise CalculationError("bad_input", f"{what}: {error}") from error
 
 
 def memory_limit_mb() -> float:
@@ -126,6 +135,7 @@ def mean_field(mol: pyscf.gto.Mole, level: PyscfLevel) -> Any:
     """The level's Kohn-Sham object for ``mol``, not yet converged.
 
     Raises:
+        CalculationError: ``bad_input`` for an auxiliary basis that lacks an element.
         EngineUnavailable: ``device: gpu`` is asked of a machine without it.
     """
     mf = pyscf.dft.RKS(mol) if mol.spin == 0 else pyscf.dft.UKS(mol)
@@ -148,7 +158,9 @@ def mean_field(mol: pyscf.gto.Mole, level: PyscfLevel) -> Any:
     if level.device == "gpu":
         mf = _on_gpu(mf)
     elif level.density_fitting:
-        mf.with_df.build()  # kept in memory: without it PySCF recomputes the integrals every cycle
+        # Kept in memory: without it PySCF recomputes the integrals every cycle.
+        with _missing_functions(f"auxiliary basis of {level.basis!r}"):
+            mf.with_df.build()
     mf.conv_tol = level.scf_tolerance_hartree
     mf.max_cycle = level.max_cycles
     mf.chkfile = None
@@ -158,7 +170,7 @@ def mean_field(mol: pyscf.gto.Mole, level: PyscfLevel) -> Any:
 
 def _on_gpu(mf: Any) -> Any:
     try:
-        import gpu4pyscf  # noqa: F401
+        import gpu4pyscf.tdscf  # noqa: F401  (older ones leave it out of the package itself)
     except ImportError as error:
         raise EngineUnavailable(
             "device: gpu needs gpu4pyscf and a CUDA device on the machine that labels "

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from molsieve.campaign import Campaign
-from molsieve.plan.pricing import Space, Stage, assumptions, disk_bytes, label_work, look_at_space
+from molsieve.plan.assumptions import assumptions
+from molsieve.plan.pricing import Space, Stage, disk_bytes, label_work, look_at_space
 from molsieve.plan.pricing import stages as priced_stages
 from molsieve.plan.shard_advice import length_advice, shard_advice
 from molsieve.prices import searches

@@ -278,22 +278,3 @@ def disk_bytes(campaign: Campaign, space: Space, by_round: Sequence[int]) -> int
     total += len(by_round) * potential.members * 3 * weights  # kept, best so far, checkpoint
     total += len(by_round) * space.candidates * prediction
     return math.ceil(total)
-
-
-def assumptions(campaign: Campaign, space: Space) -> list[str]:
-    """What the prices rest on, for a person."""
-    store = Path(campaign.run.label_store)
-    source = f"timings in {store}, if at least 8" if store.exists() else "the cost model's defaults"
-    evaluation = evaluation_s_per_atom(campaign.potential.device != "cpu")
-    return [
-        "upper bounds: every round up to the limits, every member to its last epoch, every "
-        "relaxation to its last step; early stopping and convergence make it cheaper",
-        f"{len(space.numbers)} species drawn from the space, {space.atoms:.1f} atoms on average, "
-        f"and the {len(space.measured)} species of the measured systems",
-        f"seconds a label: {source}; {RECOVERY_SHARE:.0%} more for recovery and repeats",
-        f"structures: {space.building}",
-        f"training {TRAINING_S_PER_ATOM:g} and evaluation {evaluation:.2g} core-s an atom "
-        "and member (64 features, 3 interactions)",
-        f"a GPU is {GPU_SPEEDUP:g} cores for the potential, {DFT_GPU_SPEEDUP:g} for DFT",
-        "disk: nothing is deleted, so the end is the peak",
-    ]
