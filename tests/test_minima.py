@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from molsieve.campaign import Prediction
 from molsieve.chem.identities import structure_row
-from molsieve.minima import Minimum, built_geometries, lowest_poses
+from molsieve.minima import Minimum, built_geometries, lowest_poses, relax_structures
 from molsieve.prediction import predicted_rows
+from tests.morse_committee import MorseCommittee
 
 SIZES = {"complex": "Si3O6NH3", "framework": "Si3O6", "guest": "NH3"}
 ROLES = tuple(SIZES)
@@ -78,3 +80,24 @@ def test_members_are_asked_at_the_same_pose() -> None:
     assert row["objective"] == "binding_energy" and row["in_domain"]
     assert row["members"] == pytest.approx([-10.6 + 6.0 + 3.0, -10.2 + 6.2 + 3.0])
     assert row["std_raw"] == pytest.approx(np.std([-1.6, -1.0], ddof=1))
+
+
+def test_properties_at_the_given_geometry_are_asked_for_only_if_wanted() -> None:
+    asked = []
+
+    def lengths(batch):
+        first, second = batch.positions.view(-1, 2, 3).unbind(1)
+        asked.append((first - second).norm(dim=1))
+        return {"length": asked[-1].detach().expand(3, -1)}
+
+    atoms = ase.Atoms("CO", [[0, 0, 0], [0, 0, 1.9]])
+    common = {"species_id": "s", "geometry_protocol_id": "test", "origin": "relaxed"}
+    rows = pd.DataFrame([structure_row(atoms, **common)])
+    moved = Prediction(max_steps=50)
+    for given, count in ((True, 2), (False, 1)):
+        asked.clear()
+        (found,) = relax_structures(
+            rows, MorseCommittee(), moved, properties=lengths, given=given
+        ).values()
+        assert len(asked) == count and float(found.properties["length"][0]) < 1.6
+        assert list(found.properties_given) == (["length"] if given else [])

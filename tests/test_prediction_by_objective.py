@@ -3,10 +3,13 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from ase import Atoms
 
 from molsieve.campaign import Prediction
+from molsieve.chem.identities import structure_row
 from molsieve.domains.oled.objective import OBJECTIVES, labelled_values
 from molsieve.evaluation import evaluate_round
 from molsieve.prediction import moderated, predict_candidates
@@ -114,3 +117,40 @@ def test_without_heads_nothing_is_predicted(tmp_path):
     rows = read_table(out[0], "predictions")
     assert set(rows["reason"]) == {"a property is not finite"} and rows["mean"].isna().all()
     assert len(rows) == 6
+
+
+class Lengths:
+    """Every property is the distance of the first two atoms; members are off."""
+
+    def __call__(self, batch):
+        first = torch.cumsum(batch.sizes, 0) - batch.sizes
+        apart = (batch.positions[first] - batch.positions[first + 1]).norm(dim=1).detach()
+        return {name: apart + torch.tensor(OFFSETS[:, k, None]) for k, name in enumerate(NAMES)}
+
+
+def test_properties_are_those_of_the_committees_minima(tmp_path):
+    """Heads are asked where the relaxation ended, not where it began."""
+    rows = [
+        structure_row(
+            Atoms("CO", [[0, 0, 0], [0, 0, length]]), species_id=species, origin="relaxed",
+            geometry_protocol_id="test", candidate_id=candidate, role="ground",
+        )
+        for length, species, candidate in zip(
+            (1.3, 1.7), TABLES[1]["species_id"], TABLES[0]["candidate_id"], strict=False
+        )
+    ]  # fmt: skip
+    built, plain = pd.DataFrame(rows), {"scale": 1.0, "q68": 1.0, "q95": 2.0, "std_raw_limit": None}
+    out = tmp_path / "predictions.parquet", tmp_path / "structures.parquet"
+    predict_candidates(
+        TABLES[0].iloc[:2], TABLES[1].iloc[:2], built, MorseCommittee(), "oled",
+        {"objectives": {o.name: plain for o in OBJECTIVES}}, {}, Prediction(max_steps=50), 0,
+        "morse", *out, property_committee=Lengths(),
+    )  # fmt: skip
+    minima = read_table(out[1], "structures").set_index("candidate_id")
+    told = read_table(out[0], "predictions")
+    told = told[told["objective"] == "singlet_energy"].set_index("candidate_id")
+    for candidate in built["candidate_id"]:
+        ends = np.reshape(minima.loc[candidate, "positions_angstrom"], (-1, 3))
+        apart = np.linalg.norm(ends[0] - ends[1])
+        np.testing.assert_allclose(told.loc[candidate, "members"], apart + OFFSETS[:, 0], atol=1e-4)
+        assert abs(apart - 1.3) > 0.01 and abs(apart - 1.7) > 0.1

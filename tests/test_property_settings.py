@@ -3,7 +3,12 @@ from pathlib import Path
 import pytest
 
 from molsieve.loading import load_mapping, read_yaml
-from molsieve.property_settings import check_fidelity, fidelity_of, objective_level
+from molsieve.property_settings import (
+    check_descriptors,
+    check_fidelity,
+    fidelity_of,
+    objective_level,
+)
 from molsieve.section import CampaignError
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -43,12 +48,36 @@ def test_a_level_that_is_no_better_one_is_refused(oled, level):
 
 def test_a_level_without_excited_states_is_refused(oled):
     levels = {**oled["levels"], "ground": {"engine": "tblite"}}
-    with pytest.raises(CampaignError, match=r"add excitations: to levels\.ground"):
+    with pytest.raises(CampaignError, match=r"'ground' computes no excited states; .*pyscf"):
         check_fidelity(loaded({**oled, "levels": levels}, level="ground"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"excitations": {"singlets": 3, "triplets": 0}}, "excitations.triplets: 0; allowed: 1 or"),
+        ({"excitations": {"singlets": 0, "triplets": 3}}, "excitations.singlets: 0; allowed: 1 or"),
+        ({"geometry": "optimised"}, "geometry: optimised; allowed: single_point"),
+    ],
+)
+def test_a_better_level_of_other_states_or_geometries_is_refused(oled, setting, said):
+    levels = {**oled["levels"], "cam_b3lyp": {**oled["levels"]["cam_b3lyp"], **setting}}
+    with pytest.raises(CampaignError) as told:
+        check_fidelity(loaded({**oled, "levels": levels}, level="cam_b3lyp"))
+    assert f"properties.fidelity.level: 'cam_b3lyp' has {said}" in str(told.value)
+
+
+def test_descriptors_end_at_chlorine(oled):
+    numbers = {"C": 6, "Cl": 17, "Br": 35, "I": 53}
+    with pytest.raises(CampaignError, match=r"descriptors: orbitals given, but .* Br, I;"):
+        check_descriptors(loaded(oled), numbers)
+    check_descriptors(loaded(oled), {"C": 6, "Cl": 17})
+    check_descriptors(load_mapping({**oled, "properties": {"descriptors": "none"}}), numbers)
 
 
 def test_other_domains_have_no_such_section():
     campaign = load_mapping(read_yaml(CONFIG / "quickstart.yaml"))
     check_fidelity(campaign)
+    check_descriptors(campaign, {"I": 53})
     assert not hasattr(campaign, "properties")
     assert objective_level(campaign.model_dump(mode="json")) == campaign.labels.level

@@ -129,9 +129,28 @@ def train_heads(
 
 
 def train_energies(
-    rows: pd.DataFrame, structures: pd.DataFrame, potential: Potential, epochs: int, folder: Path
+    rows: pd.DataFrame,
+    structures: pd.DataFrame,
+    labels: pd.DataFrame,
+    potential: Potential,
+    epochs: int,
+    folder: Path,
 ) -> None:
-    """An energy member on GFN2-xTB energies and forces of the training part of ``rows``."""
+    """An energy member on energies and forces of the training part of ``rows``.
+
+    Those of the labels, as in a campaign; of a table that has none those of GFN2-xTB. (At minima of
+    GFN2-xTB its own forces are nil: nothing to learn from.)
+    """
+    if "forces_ev_per_angstrom" in labels:
+        told, free = labels.assign(level_id="low"), {}
+    else:
+        told, free = tight_binding(structures)
+    settings = potential.model_copy(update={"max_epochs": epochs, "patience_epochs": epochs})
+    train_member(rows, structures, told, free, settings, "low", 0, 0, folder)
+
+
+def tight_binding(structures: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, float]]:
+    """``labels`` rows of GFN2-xTB, and its free atoms' energies, eV."""
     labels, elements = [], set()
     for row in structures.to_dict("records"):
         atoms = ase.Atoms(row["numbers"], np.reshape(row["positions_angstrom"], (-1, 3)))
@@ -149,8 +168,7 @@ def train_energies(
         atom = ase.Atoms([number], [[0, 0, 0]])
         atom.calc = TBLite(method="GFN2-xTB", verbosity=0)
         free[int(number)] = atom.get_potential_energy()
-    settings = potential.model_copy(update={"max_epochs": epochs, "patience_epochs": epochs})
-    train_member(rows, structures, pd.DataFrame(labels), free, settings, "low", 0, 0, folder)
+    return pd.DataFrame(labels), free
 
 
 def errors(

@@ -106,8 +106,9 @@ def _add_predict(commands: Any) -> None:
         "predict",
         help="energies and forces of structures by a finished committee, with their uncertainty",
         description="Reads any file that ASE reads (xyz, extxyz, cif, POSCAR, db), a Parquet table "
-        "of structures, or SMILES (.smi: embedded, then relaxed). Without --out, a table on the "
-        "terminal.",
+        "of structures, or SMILES (.smi: embedded, then relaxed). A campaign with property heads "
+        "also tells excited states: S1, T1, their gap, oscillator strength. Without --out, a table "
+        "on the terminal.",
     )
     predict.add_argument("structures", type=Path, help="the file of structures")
     where = predict.add_argument_group("which committee (one of these)")

@@ -99,11 +99,14 @@ def relax_structures(
     settings: Prediction,
     calibration: Mapping[str, Any] | None = None,
     properties: PropertyCommittee | None = None,
+    given: bool = True,
 ) -> dict[str, Minimum]:
     """structure_id → the committee's minimum, each distinct structure relaxed once.
 
     With the ``domain`` of a round's calibration, minima outside of it say so; with ``properties``
-    they have those. Structures of like size share a batch, so little of a batch is padding.
+    they have those, at the geometries that were given only if ``given``: descriptors of large
+    molecules cost more than the rest of a prediction. Structures of like size share a batch, so
+    little of a batch is padding.
     """
     unique = structures.drop_duplicates("structure_id")
     size = unique["numbers"].map(len)
@@ -112,7 +115,7 @@ def relax_structures(
     for first in range(0, len(unique), settings.batch_size):
         part = unique.iloc[first : first + settings.batch_size]
         atoms = [atoms_from_row(row) for row in part.to_dict("records")]
-        found = _relax(atoms, committee, settings, calibration or {}, properties)
+        found = _relax(atoms, committee, settings, calibration or {}, properties, given)
         minima |= dict(zip(part["structure_id"], found, strict=True))
     return minima
 
@@ -123,6 +126,7 @@ def _relax(
     settings: Prediction,
     calibration: Mapping[str, Any],
     properties: PropertyCommittee | None,
+    given_too: bool,
 ) -> list[Minimum]:
     batch = AtomsBatch.from_atoms(given).to(committee.device)
     limit = settings.fmax_ev_per_angstrom
@@ -133,7 +137,9 @@ def _relax(
     relaxed = batch.with_positions(result.positions)
     score = _domain_scores(relaxed, committee, calibration)
     told = _properties(relaxed, properties)
-    told_given = told if settings.max_steps == 0 else _properties(batch, properties)
+    told_given = told
+    if settings.max_steps > 0:
+        told_given = _properties(batch, properties) if given_too else {}
     minima = []
     for s, atoms in enumerate(given):
         moved = atoms.copy()

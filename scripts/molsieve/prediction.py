@@ -83,7 +83,9 @@ def predict_candidates(
     """
     ids = sorted(set(candidates.loc[candidates["status"] == "accepted", "candidate_id"]))
     built = built_geometries(ids, structures, species_roles(domain), has_poses(domain))
-    minima = relax_structures(built, committee, settings, calibration, property_committee)
+    minima = relax_structures(
+        built, committee, settings, calibration, property_committee, given=False
+    )
     hosted = hosted_roles(domain)
     if hosted is not None and settings.max_steps > 0:
         hosts = emptied_hosts(built, minima, committee, settings, *hosted)

@@ -23,6 +23,10 @@ from molsieve.section import (
 
 if TYPE_CHECKING:
     from molsieve.campaign import Campaign
+    from molsieve.levels import Level
+
+LARGEST_DESCRIBED = 17
+"""Atomic number of chlorine: beyond it ``descriptors: orbitals`` has no hardness."""
 
 
 class Fidelity(Section):
@@ -30,12 +34,15 @@ class Fidelity(Section):
 
     level: str = Field(description="name of the better level (a key of levels:)")
     share: Fraction = Field(
-        0.25,
+        0.1,
         description="of the training groups labelled at both levels, at identical geometries; "
-        "calibration and test groups always are",
+        "calibration and test groups always are. A dozen pairs tell the difference between two "
+        "functionals to less than the heads' own error",
     )
     difference_weight: Annotated[float, Field(ge=0)] = Field(
-        1.0, description="weight of the loss on the difference between the two levels' labels"
+        1.0,
+        description="weight of the loss on the difference between the two levels' labels; 0: that "
+        "difference is a linear fit to the descriptors and no more",
     )
 
 
@@ -103,7 +110,7 @@ def check_fidelity(campaign: Campaign) -> None:
     """Whether the better level is one of the campaign's, and has excited states.
 
     Raises:
-        CampaignError: it is not.
+        CampaignError: it is not, or lacks one spin, or labels other geometries than it is given.
     """
     settings = getattr(campaign, "properties", None)
     if settings is None or settings.fidelity is None:
@@ -115,8 +122,46 @@ def check_fidelity(campaign: Campaign) -> None:
             f"properties.fidelity.level: {name!r} is no better level than labels.level "
             f"({campaign.labels.level}); allowed: {', '.join(others) or 'none: add one to levels'}"
         )
-    if getattr(campaign.level(name), "excitations", None) is None:
+    said = _unlike_what_labels(campaign.level(name))
+    if said:
+        raise CampaignError(f"properties.fidelity.level: {name!r} {said}")
+
+
+def _unlike_what_labels(level: Level) -> str | None:
+    """Why a level cannot correct another one's S1 and T1 of the very same geometry, if so."""
+    excitations = getattr(level, "excitations", None)
+    if excitations is None:
+        return (
+            "computes no excited states; allowed: a level with engine: pyscf and "
+            "excitations: {singlets: 1 or more, triplets: 1 or more}"
+        )
+    for key in ("singlets", "triplets"):
+        if getattr(excitations, key) < 1:
+            return f"has excitations.{key}: {getattr(excitations, key)}; allowed: 1 or more"
+    if level.geometry != "single_point":
+        return (
+            f"has geometry: {level.geometry}; allowed: single_point (both levels label the same "
+            "geometry, their difference is what is learned)"
+        )
+    return None
+
+
+def check_descriptors(campaign: Campaign, numbers: Mapping[str, int]) -> None:
+    """Whether the heads' descriptors know every element.
+
+    Args:
+        numbers: atomic number by symbol, of all elements that are predicted or labelled.
+
+    Raises:
+        CampaignError: one is beyond them.
+    """
+    settings = getattr(campaign, "properties", None)
+    if settings is None or settings.descriptors == "none":
+        return
+    beyond = [symbol for symbol, number in numbers.items() if number > LARGEST_DESCRIBED]
+    if beyond:
         raise CampaignError(
-            f"properties.fidelity.level: {name} computes no excited states; "
-            f"add excitations: to levels.{name}"
+            f"properties.descriptors: {settings.descriptors} given, but candidates and reference "
+            f"molecules may hold {', '.join(beyond)}; allowed: elements H to Cl, or descriptors: "
+            "none"
         )

@@ -6,7 +6,13 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from molsieve.potential.graphs import AtomsBatch
-from molsieve.properties.descriptors import DESCRIPTORS, lowest_singlet, orbital_descriptors
+from molsieve.properties.descriptors import (
+    DESCRIPTORS,
+    HARDNESS_HARTREE,
+    lowest_singlet,
+    orbital_descriptors,
+)
+from molsieve.property_settings import LARGEST_DESCRIBED
 from molsieve.section import CampaignError
 
 
@@ -33,6 +39,10 @@ def test_the_excitation_of_formaldehyde_is_dark_that_of_thiophene_is_not():
     strength = DESCRIPTORS.index("sqrt_strength")
     assert formaldehyde[strength] < 0.02
     assert thiophene[strength] > 0.05
+
+
+def test_the_settings_know_the_last_element():
+    assert len(HARDNESS_HARTREE) == LARGEST_DESCRIBED
 
 
 def test_place_orientation_and_order_do_not_matter():
@@ -85,3 +95,26 @@ def test_of_charged_and_open_shells(recwarn):
     ion = ase.build.molecule("H2CO")
     ion.info |= {"charge_e": 1, "multiplicity": 2}
     assert torch.from_numpy(told(ion)).isfinite().all()
+
+
+def test_threads_change_nothing():
+    """Molecules are shared out among them."""
+    molecules = [ase.build.molecule(name) for name in ("H2O", "H2CO", "C2H4", "CH3Cl")]
+    one = told(*molecules)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    several = told(*molecules)
+    torch.set_num_threads(before)
+    np.testing.assert_array_equal(one, several)
+
+
+def test_hydrogen_by_hand():
+    """GFN2 gives H one orbital, so what two on two atoms say holds of a whole molecule."""
+    apart = 0.9 / ase.units.Bohr
+    homo, lumo, gap, root, root_of_strength = told(ase.Atoms("H2", [[0, 0, 0], [0.9, 0, 0]]))[0]
+    assert gap == pytest.approx(lumo - homo)
+    hubbard = 2 * 0.47259288
+    exchange = 0.5 * (hubbard - 1 / np.sqrt(apart**2 + hubbard**-2))
+    assert root == pytest.approx(gap + 2 * exchange * ase.units.Hartree)
+    strength = 2 / 3 * root / ase.units.Hartree * 2 * (0.5 * apart) ** 2
+    assert root_of_strength == pytest.approx(np.sqrt(strength))

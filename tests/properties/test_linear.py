@@ -33,8 +33,18 @@ def test_few_better_labels_shift_and_hardly_tilt(data):
     tilt = np.abs(start.weights[1] - start.weights[0]).sum()
     full = np.abs(np.diff(fit_linear(*data).weights, axis=0)).sum()
     assert tilt < 0.75 * full
-    shift = np.mean(predicted(start, descriptors)[:2, 1] - values[:2, 1])
+    shift = np.diff(predicted(start, descriptors)[:2] - values[:2], axis=1).mean()
     assert shift == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_neither_level_tells_of_descriptors_does_not_blur_their_difference(data):
+    descriptors, values = data
+    rng = np.random.default_rng(1)
+    values = values + rng.normal(0, 1.0, (200, 1, 1))  # the same of both levels
+    values[12:, 1] = np.nan
+    found = predicted(fit_linear(descriptors, values), descriptors)
+    expected = 0.4 - 2.0 * descriptors[:, 1]
+    assert np.abs((found[:, 1] - found[:, 0])[:, 0] - expected).mean() < 0.15
 
 
 def test_without_descriptors_it_is_the_mean(data):

@@ -1,15 +1,25 @@
 import json
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from molsieve.potential import storage
+from molsieve.properties.definitions import PROPERTIES
 from molsieve.properties.descriptors import orbital_descriptors
 from molsieve.properties.member_files import load_property_member
+from molsieve.properties.model import PropertyArchitecture, PropertyModel
+from molsieve.properties.training import initial_model, loss_of
 from molsieve.properties.training_data import PropertyLoss, PropertySet
+from molsieve.property_settings import Fidelity
 from molsieve.section import CampaignError
+from molsieve.tables import write_table
 from tests.properties.conftest import BETTER, CHEAP, NAMES, train
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def same(first, second):
@@ -134,21 +144,30 @@ def test_a_member_of_another_shape_is_no_start(
 
 
 def test_the_loss_of_known_errors():
-    shares = torch.tensor([[1.0, 0.5], [0.5, 0.0]])
-    loss = PropertyLoss(torch.tensor([0.1, 0.2]), shares, ((0, 1),), 2.0, 3.0)
     nan = torch.nan
-    labelled = torch.tensor([[[1.0, 2.0], [1.0, nan]], [[3.0, nan], [nan, nan]]])
-    predicted = torch.tensor([[[1.1, 2.4], [3.0, 9.0]], [[1.2, 9.0], [9.0, 9.0]]])
+    labelled = torch.tensor([[[1.0, 2.0], [1.0, nan]], [[3.0, nan], [nan, 5.0]]])
+    loss = PropertyLoss.of(labelled, torch.tensor([0.1, 0.2]), ((0, 1),), 2.0, 3.0)
+    predicted = torch.tensor([[[1.1, 2.4], [3.0, 9.0]], [[1.2, 9.0], [9.0, 5.6]]])
     predicted.requires_grad_(True)
-    # Squares: level 0: 1 and 0 of the first, 4 of the second; level 1: 4 of the first.
-    values = ((1 + 0) / 2 / 1.0 + 4 / 2 / 0.5 + 4 / 2 / 0.5 + 0) / 4
-    gaps = ((1 - 2) ** 2 / 2 / 0.5 + 0) / 2
-    levels = ((2 - 1) ** 2 / 2 / 0.5 + 0) / 2
+    # Squares by property, a mean over structures that have it: level 0: 1 and 0, 4. Level 1: of the
+    # first structure the difference alone counts, the second has no label at level 0: 9.
+    values = ((1 + 0) / 2 + 4 + 9) / 3
+    gap, difference = (1 - 2) ** 2, (2 - 1) ** 2
     found = loss(predicted, labelled)
-    assert float(found.detach()) == pytest.approx(values + 2 * gaps + 3 * levels, rel=1e-4)
+    assert float(found.detach()) == pytest.approx(values + 2 * gap + 3 * difference, rel=1e-4)
     (slope,) = torch.autograd.grad(found, predicted)
     assert slope.isfinite().all()
-    assert slope[1, 1].abs().sum() == 0
+    assert slope[1, 1, 0] == 0
+
+
+def test_pairs_weigh_no_more_than_others_in_what_levels_share():
+    """Where the difference is right, a label at the better level as well changes nothing."""
+    both = torch.tensor([[[1.0], [2.0]], [[3.0], [torch.nan]]])
+    predicted = torch.tensor([[[1.5], [3.1]], [[2.5], [4.1]]])
+    units = torch.ones(1)
+    two = PropertyLoss.of(both, units, (), 0.0, 1.0)
+    one = PropertyLoss.of(both[:, :1], units, (), 0.0, 1.0)
+    assert float(two(predicted, both)) == pytest.approx(float(one(predicted[:1], both[:, :1])))
 
 
 def test_groups_are_drawn_whole(labelled, potential):
@@ -177,3 +196,68 @@ def test_shared_features_are_those_of_the_energy_member(labelled, potential, set
         found = load_property_member(tmp_path / kind)[0].representation.state_dict()
         unchanged = all(torch.equal(found[name], kept[name]) for name in kept)
         assert unchanged == (kind == "frozen")
+
+
+def test_a_campaigns_weights_are_in_its_loss(labelled, potential, two_levels):
+    """S1 is one unit too high, T1 one too low, the better level's f one unit off the other's."""
+    weights = {"gap_weight": 2.0, "fidelity": Fidelity(level="better", difference_weight=3.0)}
+    settings = two_levels.model_copy(update=weights)
+    found = PropertySet.from_tables(
+        labelled.dataset, labelled.structures, [labelled.cheap, labelled.better], NAMES, 4.0
+    )
+    architecture = PropertyArchitecture.of(potential, settings, NAMES)
+    loss = loss_of(PropertyModel(architecture), found, settings)
+    units = torch.tensor([PROPERTIES[name].error_unit for name in NAMES])
+    wrong = torch.tensor([[1.0, -1.0, 0.0], [1.0, -1.0, 1.0]]) * units
+    told = loss((found.values + wrong).transpose(0, 1).nan_to_num(), found.values)
+    assert float(told) == pytest.approx(2 / 3 + 2.0 * 4 + 3.0 * 1 / 3, rel=1e-3)
+
+
+def test_a_warm_start_is_the_last_member_on_a_new_linear_fit(
+    labelled, potential, settings, member_folders
+):
+    cheap = labelled.cheap.copy()
+    cheap["triplet_energies_ev"] = [[t[0] + 2.0] for t in cheap["triplet_energies_ev"]]
+    found = PropertySet.from_tables(
+        labelled.dataset, labelled.structures, [cheap], NAMES, 4.0, describe=orbital_descriptors
+    )
+    architecture = PropertyArchitecture.of(potential, settings, NAMES)
+    cold = initial_model(found, architecture, settings, 7, 0)
+    warm = initial_model(found, architecture, settings, 7, 0, previous=member_folders[0])
+    last = load_property_member(member_folders[0])[0]
+    learned = {name for name, _ in last.named_parameters()}
+    for name, values in warm.state_dict().items():
+        source = last if name in learned else cold
+        assert torch.equal(values, source.state_dict()[name]), name
+    assert (warm.centre - last.centre)[0, 1] > 1.5
+    moved = [
+        not torch.equal(a, b) for a, b in zip(cold.parameters(), warm.parameters(), strict=True)
+    ]
+    assert any(moved)
+
+
+def test_the_rules_script_begins_where_the_last_round_ended(
+    labelled, potential, two_levels, tmp_path
+):
+    """By the files that the rule names: both levels in their order, and the previous member."""
+    train_script = runpy.run_path(str(SCRIPTS / "train_property_member.py"))["train"]
+    short = two_levels.model_copy(update={"max_epochs": 2})
+    train(labelled, potential, short, tmp_path / "last")
+    for name, rows in (("dataset", labelled.dataset), ("structures", labelled.structures)):
+        write_table(rows, name, tmp_path / f"{name}.parquet")
+    for level in ("cheap", "better"):
+        write_table(getattr(labelled, level), "labels", tmp_path / f"{level}.parquet")
+    inputs = SimpleNamespace(
+        dataset=tmp_path / "dataset.parquet", structures=tmp_path / "structures.parquet",
+        labels=str(tmp_path / "cheap.parquet"), fidelity=str(tmp_path / "better.parquet"),
+        representation=[], previous=[str(tmp_path / "last/model.pt")],
+    )  # fmt: skip
+    params = SimpleNamespace(
+        domain="oled", levels=[{"level_id": CHEAP}, {"level_id": BETTER}], seed=7,
+        potential=potential.model_dump(mode="json"), properties=short.model_dump(mode="json"),
+    )  # fmt: skip
+    train_script(inputs, tmp_path / "now", params, 0, 1)
+    train(labelled, potential, short, tmp_path / "same", previous=tmp_path / "last")
+    train(labelled, potential, short, tmp_path / "cold")
+    assert same(tmp_path / "now", tmp_path / "same")
+    assert not same(tmp_path / "now", tmp_path / "cold")

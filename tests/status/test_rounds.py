@@ -29,6 +29,17 @@ def made(*files: Path) -> None:
         file.touch()
 
 
+def test_labels_at_the_better_level_are_waited_for_before_heads(path):
+    """They are no labels of the round's own level, and not counted as such."""
+    better = Calculations("round 0", "dft", selected=5, queued=1, running=1, done=2, failed=1)
+    made(*(path / f"receipts/{s}.parquet" for s in (0, 1)), path / "dataset/dataset.parquet")
+    made(*(path / f"committee/{m}/model.pt" for m in range(4)))
+    assert look(path, better).stage == "labelling at dft, 3 of 5"
+    assert look(path, better).labels == LABELS
+    made(path / "dataset/fidelity.parquet")
+    assert look(path, better).stage == "evaluation"
+
+
 def look(path: Path, *more: Calculations):
     return round_statuses(campaign(), path.parents[1], [LABELS, *more])[0]
 

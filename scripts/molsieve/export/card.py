@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 from ase.data import chemical_symbols
 
+from molsieve.export.heads_card import heads_card
+
 FIGURES = {
     "energy_mae": "energy, mean absolute error",
     "energy_rmse": "energy, root mean square error",
@@ -48,8 +50,9 @@ def card(
         "## Load it\n\n" + LOADING + "\n\n" + _how_to_load(manifest),
         "## Trained on\n\n" + _data(dataset),
         "## How good it is\n\n" + _errors(metrics) + "\n\n" + _calibration(calibration),
+        *([heads_card(manifest, calibration, metrics)] if "properties" in manifest else []),
         "## Where not to trust it\n\n" + _limits(calibration),
-        "## Files\n\n" + _files(),
+        "## Files\n\n" + _files("properties" in manifest),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -168,9 +171,11 @@ def _limits(calibration: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _files() -> str:
+def _files(heads: bool) -> str:
     return (
         "`committee.json` what this folder is; `members/*/model.pt` weights (a state dict, no "
-        "pickled code), `model.json` everything else of a member; `calibration.json`; "
+        "pickled code), `model.json` everything else of a member; "
+        + ("`properties/*` likewise the property heads; " if heads else "")
+        + "`calibration.json`; "
         "`metrics.json`; `SHA256SUMS` (`sha256sum -c SHA256SUMS`), checked whenever it is loaded."
     )

@@ -25,6 +25,8 @@ from molsieve.potential.folders import (
     find_committee,
     read_json,
 )
+from molsieve.predict.heads import open_heads
+from molsieve.property_settings import fidelity_of
 from molsieve.section import CampaignError
 from molsieve.tables import TableError, read_table, write_json, write_text
 
@@ -48,6 +50,7 @@ def export_committee(results: Path, out: Path, round: int | None = None) -> str:
     files = find_committee(results, round)
     _check_free(out)
     open_committee(results, files.round, "cpu")
+    open_heads(files, "cpu")
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +75,14 @@ def _check_free(out: Path) -> None:
 
 def _fill(folder: Path, files: CommitteeFiles) -> None:
     names = [f"members/{k}" for k in range(len(files.members))]
-    for name, member in zip(names, files.members, strict=True):
+    heads = [f"properties/{k}" for k in range(len(files.properties))]
+    for name, member in zip(names + heads, files.members + files.properties, strict=True):
         (folder / name).mkdir(parents=True)
         for file in MEMBER_FILES:
             shutil.copyfile(member / file, folder / name / file)
     shutil.copyfile(files.calibration, folder / "calibration.json")
     descriptions = [read_json(member / "model.json") for member in files.members]
-    manifest = _manifest(files, names, descriptions)
+    manifest = _manifest(files, names, descriptions) | _of_heads(files, heads)
     metrics, dataset = _evaluation(files)
     write_json(manifest, folder / MANIFEST)
     write_json(_summary(metrics), folder / "metrics.json")
@@ -111,11 +115,31 @@ def _manifest(
     }
 
 
-def _level(record: dict[str, Any], identity: str) -> dict[str, Any]:
-    """Name and settings of the level that labelled, where the campaign's record has it still."""
+def _of_heads(files: CommitteeFiles, names: list[str]) -> dict[str, Any]:
+    """What ``committee.json`` says of property heads, nothing where there are none."""
+    if not names:
+        return {}
+    first = read_json(files.properties[0] / "model.json")
+    record = campaign_record(files.folder)
+    fidelity = fidelity_of(record)
+    levels = [record.get("labels", {}).get("level"), fidelity and fidelity["level"]]
+    told = zip(first["level_ids"], levels, strict=False)
+    return {
+        "properties": names,
+        "property_architecture": first["architecture"],
+        "property_levels": [{"level_id": i} | _level(record, i, name) for i, name in told],
+    }
+
+
+def _level(record: dict[str, Any], identity: str, name: str | None = None) -> dict[str, Any]:
+    """Name and settings of a level, where the campaign's record has it still.
+
+    Args:
+        name: None: of the level that labelled.
+    """
     try:
         # Only the level: the record may be older than a key of another section.
-        name = record["labels"]["level"]
+        name = name or record["labels"]["level"]
         level: Level = TypeAdapter(Level).validate_python(record["levels"][name])
     except (KeyError, ValueError):
         return {}
@@ -135,11 +159,15 @@ def _evaluation(files: CommitteeFiles) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _summary(metrics: pd.DataFrame) -> dict[str, Any]:
-    """split → name → value, unit, n, interval (95 %, by group)."""
+    """split → name → value, unit, n, interval (95 %, by group).
+
+    With several objectives the name of one's figure begins with the objective's.
+    """
     summary: dict[str, Any] = {}
     for row in metrics.to_dict("records"):
         interval = row["interval"]
-        summary.setdefault(row["split"], {})[row["name"]] = {
+        of_one = "" if pd.isna(row["objective"]) else f"{row['objective']}_"
+        summary.setdefault(row["split"], {})[of_one + row["name"]] = {
             "value": None if pd.isna(row["value"]) else float(row["value"]),
             "unit": row["unit"],
             "n": int(row["n"]),

@@ -121,13 +121,15 @@ def open_committee(
     files = find_committee(folder, round)
     content = read_json(files.calibration)
     try:
-        committee = CalibratedCommittee.load(files.members, _device(device))
+        committee = CalibratedCommittee.load(files.members, device_name(device))
     except CampaignError:
         raise
     except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
         raise CampaignError(f"{files}: a member cannot be loaded: {error}") from error
     assert isinstance(committee, CalibratedCommittee)
-    if content.get("level_id", committee.level_id) != committee.level_id:
+    # Objectives are at a better level where property heads have one.
+    heads = [read_json(folder / "model.json")["level_ids"][-1] for folder in files.properties[:1]]
+    if content.get("level_id", committee.level_id) not in (committee.level_id, *heads):
         raise CampaignError(
             f"{files.calibration} belongs to level {content['level_id']}, "
             f"the members to {committee.level_id}"
@@ -136,7 +138,7 @@ def open_committee(
     return committee
 
 
-def _device(name: str) -> str:
+def device_name(name: str) -> str:
     """torch's name of a device.
 
     Raises:

@@ -28,6 +28,8 @@ class CommitteeFiles:
     Attributes:
         folder: as it was given; campaign: its name; round: of the campaign.
         members: the folder of each; calibration: the round's ``calibration.json``.
+        properties: the folder of each member's property heads; empty where the domain has none.
+        domain: of the campaign, None where its record does not say.
     """
 
     folder: Path
@@ -35,6 +37,8 @@ class CommitteeFiles:
     round: int
     members: tuple[Path, ...]
     calibration: Path
+    properties: tuple[Path, ...] = ()
+    domain: str | None = None
 
     def __str__(self) -> str:
         return f"{self.folder}, round {self.round}"
@@ -82,12 +86,16 @@ def _of_campaign(folder: Path, round: int | None) -> CommitteeFiles:
     if round is not None and round not in evaluated:
         raise CampaignError(f"{folder}: round {round} has not been evaluated; allowed: {known}")
     chosen = evaluated[-1] if round is None else round
+    record = campaign_record(folder)
+    members = _members(folder, chosen)
     found = CommitteeFiles(
         folder,
-        campaign_record(folder).get("campaign", folder.name),
+        record.get("campaign", folder.name),
         chosen,
-        _members(folder, chosen),
+        members,
         _round(folder, chosen) / "evaluation/calibration.json",
+        _heads(folder, chosen, len(members)) if record.get("properties") else (),
+        record.get("domain"),
     )
     _check_members(found, f"allowed rounds: {known}")
     return found
@@ -129,8 +137,14 @@ def _members(folder: Path, round: int) -> tuple[Path, ...]:
     return tuple(committee / str(member) for member in range(int(count)))
 
 
+def _heads(folder: Path, round: int, count: int) -> tuple[Path, ...]:
+    """The property heads beside so many members."""
+    return tuple(_round(folder, round) / "properties" / str(member) for member in range(count))
+
+
 def _check_members(files: CommitteeFiles, also: str) -> None:
-    needed = [m / name for m in files.members for name in ("model.pt", "model.json")]
+    folders = [*files.members, *files.properties]
+    needed = [m / name for m in folders for name in ("model.pt", "model.json")]
     missing = [path.relative_to(files.folder) for path in needed if not path.is_file()]
     if missing or not files.members:
         what = ", ".join(map(str, missing)) or "any member"
@@ -155,6 +169,8 @@ def _exported(folder: Path, round: int | None) -> CommitteeFiles:
         manifest["round"],
         tuple(folder / name for name in manifest["members"]),
         folder / "calibration.json",
+        tuple(folder / name for name in manifest.get("properties", ())),
+        manifest.get("domain"),
     )
     _check_members(files, "export it again")
     return files

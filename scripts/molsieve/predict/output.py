@@ -14,6 +14,7 @@ import ase.io
 import numpy as np
 
 from molsieve.section import CampaignError
+from molsieve.tables import PROPERTY_COLUMNS
 
 Append = Callable[[dict[str, Any]], None]
 ROWS_PER_GROUP = 5000
@@ -38,6 +39,13 @@ CSV_COLUMNS = [
     *(f"stress_{c}_ev_per_angstrom3" for c in ("xx", "yy", "zz", "yz", "xz", "xy")),
     "relaxation_steps",
 ]
+PROPERTY_CSV_COLUMNS = [
+    column.replace("_interval_", f"_{end}_") if end else column
+    for column in PROPERTY_COLUMNS
+    if "_members" not in column
+    for end in (("low", "high") if "_interval_" in column else ("",))
+]
+"""Behind these, of a committee with property heads."""
 VOIGT = (0, 4, 8, 5, 2, 1)
 """Places of xx, yy, zz, yz, xz, xy in a flat 3x3 matrix."""
 
@@ -57,14 +65,17 @@ def check_output(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def output(path: Path, campaign: str) -> Iterator[Append]:
+def output(path: Path, campaign: str, excited: bool = False) -> Iterator[Append]:
     """A function that takes one row after the other; the file appears when the block ends well.
+
+    Args:
+        excited: rows are of ``property_predictions``.
 
     Raises:
         CampaignError: it cannot be written there (no permission, a full disk).
     """
     try:
-        with WRITERS[path.suffix.lower()](path, campaign) as append:
+        with WRITERS[path.suffix.lower()](path, campaign, excited) as append:
             yield append
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
@@ -72,11 +83,12 @@ def output(path: Path, campaign: str) -> Iterator[Append]:
 
 
 @contextlib.contextmanager
-def _parquet(path: Path, campaign: str) -> Iterator[Append]:
+def _parquet(path: Path, campaign: str, excited: bool) -> Iterator[Append]:
     from molsieve.table_streams import table_stream
 
     waiting: list[dict[str, Any]] = []
-    with table_stream("structure_predictions", path, campaign) as write:
+    name = "property_predictions" if excited else "structure_predictions"
+    with table_stream(name, path, campaign) as write:
 
         def append(row: dict[str, Any]) -> None:
             waiting.append(row)
@@ -89,11 +101,12 @@ def _parquet(path: Path, campaign: str) -> Iterator[Append]:
 
 
 @contextlib.contextmanager
-def _csv(path: Path, _: str) -> Iterator[Append]:
+def _csv(path: Path, _: str, excited: bool) -> Iterator[Append]:
     from molsieve.tables import atomic_path
 
     with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, CSV_COLUMNS, extrasaction="ignore")
+        columns = CSV_COLUMNS + (PROPERTY_CSV_COLUMNS if excited else [])
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()
         yield lambda row: writer.writerow(row | _scalars(row))
 
@@ -108,11 +121,15 @@ def _scalars(row: dict[str, Any]) -> dict[str, Any]:
     stress = row.get("stress_ev_per_angstrom3")
     if stress is not None:
         found |= {name: stress[k] for name, k in zip(names, VOIGT, strict=True)}
+    for column in PROPERTY_COLUMNS.keys() & row.keys():
+        if "_interval_" in column:
+            for end, value in zip(("low", "high"), row[column], strict=True):
+                found[column.replace("_interval_", f"_{end}_")] = value
     return found
 
 
 @contextlib.contextmanager
-def _extxyz(path: Path, _: str) -> Iterator[Append]:
+def _extxyz(path: Path, _: str, excited: bool) -> Iterator[Append]:
     from molsieve.tables import atomic_path
 
     with atomic_path(path) as temporary, temporary.open("w") as stream:
@@ -146,6 +163,8 @@ def predicted_atoms(row: dict[str, Any]) -> ase.Atoms:
     if row.get("stress_ev_per_angstrom3"):
         atoms.info["stress"] = np.reshape(row["stress_ev_per_angstrom3"], (3, 3))
         atoms.info["stress_std"] = np.reshape(row["stress_std_ev_per_angstrom3"], (3, 3))
+    told = PROPERTY_COLUMNS.keys() & row.keys()
+    atoms.info |= {column: np.array(row[column]) for column in PROPERTY_COLUMNS if column in told}
     atoms.arrays["forces"] = np.reshape(row["forces_ev_per_angstrom"], (-1, 3))
     atoms.arrays["forces_std"] = np.reshape(row["forces_std_ev_per_angstrom"], (-1, 3))
     return atoms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,7 @@ from molsieve.potential.calibrated import CalibratedCommittee
 from molsieve.potential.committee_prediction import CommitteePrediction
 from molsieve.potential.graphs import AtomsBatch
 from molsieve.potential.model import MAX_ATOMIC_NUMBER
+from molsieve.predict.heads import CalibratedHeads
 from molsieve.predict.structures import Given
 from molsieve.relax import relax_batch
 
@@ -48,17 +49,25 @@ class _Relaxed:
 
 
 def predict_structures(
-    given: Iterable[Given], committee: CalibratedCommittee, relaxation: Relaxation
+    given: Iterable[Given],
+    committee: CalibratedCommittee,
+    relaxation: Relaxation,
+    heads: CalibratedHeads | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """A row of ``structure_predictions`` for each structure, in their order."""
+    """A row of ``structure_predictions`` for each structure, in their order; with property heads
+    of ``property_predictions``."""
     structures = iter(given)
     while window := list(islice(structures, WINDOW_STRUCTURES)):
         rows = {g.index: _failed(g, reason) for g in window if (reason := _refused(g, committee))}
         usable = [g for g in window if g.index not in rows]
+        if heads is not None:
+            usable = [_at_minimum(g, relaxation) if g.rough else g for g in usable]
+            rows |= {g.index: _failed(g, g.reason) for g in usable if g.reason is not None}
+            usable = [g for g in usable if g.index not in rows]
         for rough in (False, True):
             relaxed = relaxation if rough or relaxation.every else None
             for batch in _batches([g for g in usable if g.rough is rough], committee.device):
-                rows |= _batch_rows(batch, committee, relaxed)
+                rows |= _batch_rows(batch, committee, relaxed, heads)
         yield from (rows[g.index] for g in window)
 
 
@@ -78,6 +87,19 @@ def _refused(given: Given, committee: CalibratedCommittee) -> str | None:
         f"{_state(*state)}: the committee was trained without potential.electronic_embedding and "
         f"knows only {known}"
     )
+
+
+def _at_minimum(given: Given, how: Relaxation) -> Given:
+    """A force field's geometry moved to its GFN2-xTB minimum, which heads learned excited states
+    at; with the reason where there is none."""
+    from molsieve.chem.relaxation import RelaxationError, relax
+
+    assert given.atoms is not None
+    try:
+        moved = relax(given.atoms, how.fmax_ev_per_angstrom, how.max_steps).atoms
+    except RelaxationError as error:
+        return replace(given, reason=str(error))
+    return replace(given, atoms=moved, reason=_rearranged(given.atoms, moved), rough=False)
 
 
 def _state(charge_e: int, multiplicity: int) -> str:
@@ -104,18 +126,30 @@ def _size(given: Given) -> int:
 
 
 def _batch_rows(
-    given: list[Given], committee: CalibratedCommittee, relaxation: Relaxation | None
+    given: list[Given],
+    committee: CalibratedCommittee,
+    relaxation: Relaxation | None,
+    heads: CalibratedHeads | None,
 ) -> dict[int, dict[str, Any]]:
     relaxed = [_Relaxed(g.atoms) for g in given if g.atoms is not None]
     if relaxation is not None:
         relaxed = _relax([r.atoms for r in relaxed], committee, relaxation)
     found = committee.predict([r.atoms for r in relaxed])
+    told, unknown = (
+        heads.predict([r.atoms for r in relaxed]) if heads else ([], [None] * len(given))
+    )
     sizes = [len(r.atoms) for r in relaxed]
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    return {
-        g.index: _row(g, r, found, s, slice(starts[s], starts[s + 1]))
-        for s, (g, r) in enumerate(zip(given, relaxed, strict=True))
-    }
+    rows = {}
+    for s, (g, r) in enumerate(zip(given, relaxed, strict=True)):
+        row = _row(g, r, found, s, slice(starts[s], starts[s + 1]))
+        if row["status"] == "ok":
+            row["reason"] = row["reason"] or unknown[s]
+            row["in_domain"] = row["reason"] is None
+            for one in told:
+                row |= one.columns(s)
+        rows[g.index] = row
+    return rows
 
 
 def _relax(

@@ -25,7 +25,7 @@ class PropertyCommittee:
 
     Attributes:
         names: of the properties. level_ids: of the labels, the first that of most of them.
-        level_id: the last of them, at which predictions are.
+        level_id: the last of them, at which predictions are. descriptors: how many are read.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class PropertyCommittee:
         architecture = models[0].architecture
         self.names = architecture.properties
         self.cutoff_angstrom = architecture.representation.cutoff_angstrom
+        self.descriptors = architecture.descriptors
         self.level_ids: list[str] = descriptions[0]["level_ids"]
         self.level_id = self.level_ids[-1]
 
@@ -84,7 +85,7 @@ class PropertyCommittee:
         level = self.level_ids.index(level_id or self.level_id)
         batch = batch.detached().to(self.device)
         told = batch.positions.new_zeros(batch.n_structures, 0)
-        if self.models[0].architecture.descriptors:
+        if self.descriptors:
             told = orbital_descriptors(batch).to(self.device)
         with torch.no_grad(), flushed_denormals():
             parts = [

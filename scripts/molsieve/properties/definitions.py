@@ -25,6 +25,7 @@ class Property:
         error_unit: an error of this size counts 1 in the loss.
         smallest: no value lies below; None: unbounded.
         of_label: from a row of ``labels`` to the value, NaN where the label has none.
+        quantity: what it tells of a molecule; heading: that for a person.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Property:
     error_unit: float
     smallest: float | None
     of_label: Callable[[dict[str, Any]], float]
+    quantity: str
+    heading: str
 
 
 def _numbers(row: dict[str, Any], column: str) -> np.ndarray:
@@ -71,9 +74,17 @@ def sqrt_oscillator_strength(row: dict[str, Any]) -> float:
 PROPERTIES = {
     told.name: told
     for told in (
-        Property("singlet_energy_ev", "eV", 0.1, None, singlet_energy),
-        Property("triplet_energy_ev", "eV", 0.1, None, triplet_energy),
-        Property("sqrt_oscillator_strength", "1", 0.05, 0.0, sqrt_oscillator_strength),
+        Property("singlet_energy_ev", "eV", 0.1, None, singlet_energy, "singlet_energy", "S1"),
+        Property("triplet_energy_ev", "eV", 0.1, None, triplet_energy, "triplet_energy", "T1"),
+        Property(
+            "sqrt_oscillator_strength",
+            "1",
+            0.05,
+            0.0,
+            sqrt_oscillator_strength,
+            "oscillator_strength",
+            "square root of f",
+        ),
     )
 }
 """By name, in the order of a member's outputs."""

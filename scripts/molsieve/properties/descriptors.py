@@ -15,6 +15,7 @@ as both copies' frontier orbitals are among the :data:`FRONTIER` ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -39,18 +40,18 @@ HARDNESS_HARTREE = (
 def orbital_descriptors(batch: AtomsBatch) -> Tensor:
     """(S, D) float64 in the order of :data:`DESCRIPTORS`; NaN where xTB does not converge.
 
+    Molecules are shared out among torch's threads: neither tblite nor LAPACK holds Python's lock.
+
     Raises:
         CampaignError: an element beyond chlorine.
     """
     sizes = batch.sizes.tolist()
     numbers = [part.cpu().numpy() for part in batch.numbers.split(sizes)]
     places = [part.detach().cpu().numpy() for part in batch.positions.split(sizes)]
-    states = zip(batch.charge.tolist(), batch.multiplicity.tolist(), strict=True)
+    unpaired = (batch.multiplicity - 1).tolist()
     check_elements(np.unique(np.concatenate(numbers)).tolist())
-    rows = [
-        _of_molecule(z, r, charge, multiplicity - 1)
-        for z, r, (charge, multiplicity) in zip(numbers, places, states, strict=True)
-    ]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        rows = list(pool.map(_of_molecule, numbers, places, batch.charge.tolist(), unpaired))
     return torch.from_numpy(np.array(rows, dtype=np.float64).reshape(-1, len(DESCRIPTORS)))
 
 

@@ -2,10 +2,10 @@
 
 Heads add to a linear fit of descriptors of the whole molecule (:mod:`molsieve.properties.linear`),
 which the atoms' features hear of as well.
-The first level's values come from its heads; a better level's are those plus a correction of its
-own heads on the same features, which start silent: what the many cheap labels teach carries over,
-and the few better ones need to teach only the difference (Delta-learning: Ramakrishnan, Dral,
-Rupp, von Lilienfeld, J. Chem. Theory Comput. 11, 2087 (2015)).
+The first level's values come from its heads; a better level's are those plus a correction: a linear
+one, and its own heads on the same features, which start silent. What the many cheap labels teach
+carries over, and the few better ones teach the difference alone (Delta-learning: Ramakrishnan,
+Dral, Rupp, von Lilienfeld, J. Chem. Theory Comput. 11, 2087 (2015)).
 """
 
 from __future__ import annotations

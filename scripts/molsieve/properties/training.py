@@ -257,10 +257,10 @@ def loss_of(model: PropertyModel, train: PropertySet, settings: Properties) -> P
     names = model.architecture.properties
     units = train.values.new_tensor([told.error_unit for told in chosen(names)])
     fidelity = settings.fidelity
-    return PropertyLoss(
+    return PropertyLoss.of(
+        train.values,
         units,
-        train.values.isfinite().float().mean(0),
-        tuple(same_unit_pairs(names)),
+        same_unit_pairs(names),
         settings.gap_weight,
         0.0 if fidelity is None else fidelity.difference_weight,
     )

@@ -115,24 +115,49 @@ def property_values(
     return np.stack(found, axis=1)
 
 
+def own_values(values: Tensor) -> Tensor:
+    """(S, L, P) less what a better level says of structures that the first one tells as well."""
+    known = values[:, :1].isfinite()
+    later = values[:, 1:].masked_fill(known.expand_as(values[:, 1:]), torch.nan)
+    return torch.cat([values[:, :1], later], 1)
+
+
 @dataclass(frozen=True)
 class PropertyLoss:
     """Squared errors in the properties' error units.
 
-    Each level, property and difference counts the same, however many labels it has: sums are
-    divided by the share of structures that have it.
+    The first level's labels teach; of a structure that has both, the better one teaches the
+    difference alone, so that pairs weigh no more than others in what both levels share. Properties
+    and the difference count the same, however many labels they have: sums are divided by the share
+    of structures that have them.
 
     Attributes:
-        error_units: (P,). shares: (L, P) of the training structures with a value.
+        error_units: (P,). shares: (L, P) of the training structures with a value that counts;
+            paired: (L - 1, P) of those with a difference to the first level.
         pairs: places of properties whose difference is learned as well (S1 - T1).
         gap_weight, difference_weight: of these, and of differences between levels.
     """
 
     error_units: Tensor
     shares: Tensor
+    paired: Tensor
     pairs: tuple[tuple[int, int], ...]
     gap_weight: float
     difference_weight: float
+
+    @classmethod
+    def of(
+        cls,
+        values: Tensor,
+        error_units: Tensor,
+        pairs: Sequence[tuple[int, int]],
+        gap_weight: float,
+        difference_weight: float,
+    ) -> PropertyLoss:
+        """Of a training set's values (S, L, P)."""
+        shares = own_values(values).isfinite().float().mean(0)
+        both = (values[:, 1:] - values[:, :1]).isfinite().float().mean(0)
+        return cls(error_units, shares, both, tuple(pairs), gap_weight, difference_weight)
 
     def __call__(self, predicted: Tensor, labelled: Tensor) -> Tensor:
         """Mean over the structures.
@@ -140,16 +165,16 @@ class PropertyLoss:
         Args:
             predicted: (L, S, P); labelled: (S, L, P).
         """
-        error = (predicted - labelled.transpose(0, 1)) / self.error_units
+        error = (predicted - own_values(labelled).transpose(0, 1)) / self.error_units
         total = self._mean(error, self.shares)
         for first, second in self.pairs:
             gap = error[..., first] - error[..., second]
             least = torch.minimum(self.shares[:, first], self.shares[:, second])
             total = total + self.gap_weight * self._mean(gap, least)
         if len(error) > 1:
-            total = total + self.difference_weight * self._mean(
-                error[1:] - error[:1], self.shares[1:]
-            )
+            error = (predicted - labelled.transpose(0, 1)) / self.error_units
+            difference = self._mean(error[1:] - error[:1], self.paired)
+            total = total + self.difference_weight * difference
         return total
 
     @staticmethod
@@ -158,4 +183,4 @@ class PropertyLoss:
         # Zeroed before it is squared: a NaN would come back as the gradient of a known one.
         square = error.where(known, 0.0).square()
         per = square.mean(1) / shares.clamp(min=1e-6)
-        return per.where(shares > 0, 0.0).mean()
+        return per.where(shares > 0, 0.0).sum() / (shares > 0).sum().clamp(min=1)

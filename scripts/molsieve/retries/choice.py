@@ -25,7 +25,7 @@ from molsieve.prices import JOB_CORES
 from molsieve.retries.orders import FOLDER, Order, read_orders
 from molsieve.retries.settings import checked_settings, checked_time_limit
 from molsieve.section import CampaignError
-from molsieve.status.calculations import level_states, parts
+from molsieve.status.calculations import level_states, parts, used_levels
 from molsieve.status.failures import Failure, failures
 from molsieve.tables import read_table, write_json, write_table
 
@@ -161,7 +161,7 @@ def choose(found: Sequence[Failed], choice: Choice, campaign: Campaign) -> Chose
 
 
 def _check_level(choice: Choice, campaign: Campaign) -> None:
-    used = sorted({campaign.labels.level, campaign.ranking.confirm.level})
+    used = sorted(used_levels(campaign))
     if choice.level is not None and choice.level not in used:
         raise CampaignError(f"--level {choice.level}: allowed: {', '.join(used)}")
 

@@ -11,6 +11,7 @@ from molsieve.campaign import Campaign
 from molsieve.checks import check_results_folder
 from molsieve.jobs.controller import STALE_AFTER_S
 from molsieve.jobs.leases import is_live, read_holder
+from molsieve.property_settings import objective_level
 from molsieve.retries.choice import (
     Choice,
     Chosen,
@@ -150,15 +151,20 @@ def consequences(order: Order, campaign: Campaign, results: Path) -> list[str]:
         rounds = ", ".join(str(r) for r in order.hits)
         lines.append(f"Hits of round {rounds}: ranking and page are made again.")
     if order.references:
-        lines.append(
+        said = (
             f"Measured systems: level {order.level!r} is calibrated again, and if its fit changes, "
-            + (
-                "committees, predictions and rankings of all rounds are computed again."
-                if order.level == campaign.labels.level
-                else "ranking and page are made again."
-            )
         )
+        lines.append(said + _rests_on(order.level, campaign))
     return lines
+
+
+def _rests_on(level: str, campaign: Campaign) -> str:
+    """What is computed again when a level's calibration changes."""
+    if level == campaign.labels.level:
+        return "committees, predictions and rankings of all rounds are computed again."
+    if level == objective_level(campaign.model_dump(mode="json")):
+        return "evaluations, predictions and rankings of all rounds are computed again."
+    return "ranking and page are made again."
 
 
 def _next_dataset(campaign: Campaign, results: Path) -> str:

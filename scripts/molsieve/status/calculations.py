@@ -16,6 +16,7 @@ import pandas as pd
 from molsieve.campaign import Campaign
 from molsieve.jobs.leases import is_live, read_holder
 from molsieve.labelling.cost import MIN_LABELS, CostModel
+from molsieve.labelling.fidelity import structures_at_both_levels
 from molsieve.labelling.store import (
     CLAIM_STALE_AFTER_S,
     LevelFolder,
@@ -24,10 +25,12 @@ from molsieve.labelling.store import (
     winning_rows,
 )
 from molsieve.levels import Level, level_id
+from molsieve.property_settings import fidelity_of, objective_level
 from molsieve.ranking import structures_at_level
 from molsieve.tables import read_table
 
 STRUCTURE_COLUMNS = ["structure_id", "numbers", "species_id", "candidate_id", "role"]
+SELECTION_COLUMNS = ["structure_id", "group", "split"]
 LABEL_COLUMNS = ["error_kind", "error_message", "wall_s", "cores", "valence_electrons"]
 ATTEMPT_ID = "[0-9a-f]{16}-[0-9a-f]{12}"
 
@@ -101,8 +104,14 @@ class WorkLeft:
 
 
 def used_levels(campaign: Campaign) -> list[str]:
-    """Names of the levels that label: the rounds' and the confirming one."""
-    return list(dict.fromkeys([campaign.labels.level, campaign.ranking.confirm.level]))
+    """Names of the levels that label: the rounds', a better one of theirs, the confirming one."""
+    return list(dict.fromkeys([campaign.labels.level, *hit_levels(campaign)]))
+
+
+def hit_levels(campaign: Campaign) -> list[str]:
+    """Names of the levels that label hits: the objective's and the confirming one."""
+    plain = campaign.model_dump(mode="json")
+    return list(dict.fromkeys([objective_level(plain), campaign.ranking.confirm.level]))
 
 
 def parts(campaign: Campaign, folder: Path) -> list[Part]:
@@ -114,6 +123,7 @@ def parts(campaign: Campaign, folder: Path) -> list[Part]:
             break
         rows = _structures(path / "structures.parquet")
         found.append(Part(f"round {r}", campaign.labels.level, rows))
+        found += _better_parts(campaign, path, r, rows)
         found += _hit_parts(campaign, path / "hits", r)
     return found
 
@@ -131,19 +141,31 @@ def _reference_parts(campaign: Campaign, folder: Path) -> list[Part]:
     ]
 
 
+def _better_parts(
+    campaign: Campaign, path: Path, round_number: int, rows: pd.DataFrame
+) -> list[Part]:
+    """What of a round's structures the better level labels as well, where there is one."""
+    fidelity = fidelity_of(campaign.model_dump(mode="json"))
+    if fidelity is None or not (path / "selection.parquet").exists():
+        return []
+    selection = read_table(path / "selection.parquet", "selection", SELECTION_COLUMNS)
+    chosen = structures_at_both_levels(rows, selection, fidelity["share"], campaign.seed)
+    return [Part(f"round {round_number}", fidelity["level"], chosen)]
+
+
 def _hit_parts(campaign: Campaign, folder: Path, round_number: int) -> list[Part]:
     if not ((folder / "structures.parquet").exists() and (folder / "selection.parquet").exists()):
         return []
     rows = _structures(folder / "structures.parquet")
     hits = read_table(folder / "selection.parquet", "selection", ["structure_id", "geometry"])
-    label_level = campaign.labels.level
+    levels = hit_levels(campaign)
     return [
         Part(
             f"hits {round_number}",
             name,
-            structures_at_level(rows, hits, confirming=name != label_level),
+            structures_at_level(rows, hits, confirming=name != levels[0]),
         )
-        for name in used_levels(campaign)
+        for name in levels
     ]
 
 
@@ -185,7 +207,9 @@ def live_journals(folder: LevelFolder, campaign: str) -> list[Path]:
     """Journals of workers whose job is one of the campaign's, alive, and lately wrote."""
     name = re.escape(re.sub("[^A-Za-z0-9_-]+", "-", campaign))
     scheduler = "(-(slurm|pbs|lsf|sge)[A-Za-z0-9_-]+)?"
-    ours = re.compile(rf"{name}-(\d+-\d+{scheduler}|references-.+|hits-.+|retr.+)-{ATTEMPT_ID}")
+    ours = re.compile(
+        rf"{name}-(\d+-(fidelity-)?\d+{scheduler}|references-.+|hits-.+|retr.+)-{ATTEMPT_ID}"
+    )
     jobs = {
         path.name.removesuffix(".lease")
         for path in folder.job_leases()

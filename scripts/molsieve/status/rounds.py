@@ -22,6 +22,7 @@ class RoundStatus:
     stage: str
     """What it is doing or waiting for, in words."""
     labels: Calculations
+    """At ``labels.level``."""
     members: int
     predicted_shards: int
     geometries: bool
@@ -45,7 +46,9 @@ def round_statuses(
         counts: of all parts, as :func:`molsieve.status.calculations.calculations` counts them.
     """
     found = list(counts)
-    labels = {c.stage: c for c in found if c.stage.startswith("round ")}
+    every = [c for c in found if c.stage.startswith("round ")]
+    labels = {c.stage: c for c in every if c.level == campaign.labels.level}
+    better = {c.stage: c for c in every if c.level != campaign.labels.level}
     statuses = []
     for r in range(len(labels)):
         path = folder / "rounds" / str(r)
@@ -55,7 +58,7 @@ def round_statuses(
         statuses.append(
             RoundStatus(
                 round=r,
-                stage=_stage(campaign, path, mine, hits, len(receipts)),
+                stage=_stage(campaign, path, mine, better.get(mine.stage), hits, len(receipts)),
                 labels=mine,
                 members=_members(campaign, path),
                 predicted_shards=_predicted(campaign, path),
@@ -71,7 +74,12 @@ def round_statuses(
 
 
 def _stage(
-    campaign: Campaign, path: Path, labels: Calculations, hits: list[Calculations], receipts: int
+    campaign: Campaign,
+    path: Path,
+    labels: Calculations,
+    better: Calculations | None,
+    hits: list[Calculations],
+    receipts: int,
 ) -> str:
     """The first thing on the way from selection to figures that is not there yet."""
     members, shards = campaign.potential.members, campaign.prediction.shards
@@ -81,6 +89,10 @@ def _stage(
         return "collecting labels"
     if _members(campaign, path) < members:
         return f"training, {_members(campaign, path)} of {members}{_epochs(campaign, path)}"
+    if better is not None and not (path / "dataset/fidelity.parquet").exists():
+        return (
+            f"labelling at {better.level}, {better.done + better.failed:,} of {better.selected:,}"
+        )
     if hasattr(campaign, "properties") and (heads := _property_members(campaign, path)) < members:
         return f"training of property heads, {heads} of {members}"
     if not (path / "evaluation/metrics.parquet").exists():
