@@ -7,15 +7,19 @@ from molsieve.campaign import Run, parse_section
 from molsieve.jobs.forecasts import write_forecast
 from molsieve.jobs.script import rule_attempt
 from molsieve.levels import parse_level
+from molsieve.property_settings import objective_level
 from molsieve.tables import read_table
 
 
-def build_references(species: Path, structures: Path, params, workers: int) -> None:
+def build_references(species: Path, structures: Path, params, config: dict, workers: int) -> None:
     """Write the references' ``species`` and ``structures`` tables."""
     domain = import_module(f"molsieve.domains.{params.domain}.structures")
     domain.build_references(
         parse_section(params.domain, "structures", params.structures),
-        parse_section(params.domain, "objective", params.objective),
+        # The params are without the goals, which only parsing needs here.
+        parse_section(
+            params.domain, "objective", {**config.get("objective", {}), **params.objective}
+        ),
         params.elements,
         params.seed,
         species,
@@ -28,10 +32,14 @@ def build_references(species: Path, structures: Path, params, workers: int) -> N
 def forecast(structures: Path, config: dict) -> None:
     """Write what labelling the references costs; atoms only where a committee is trained."""
     rows = read_table(structures, "structures")
-    names = config["labels"]["level"], config["ranking"]["confirm"]["level"]
-    chosen = {name: (parse_level(config["levels"][name]), rows) for name in names}
-    if names[1] != names[0]:
-        chosen[names[1]] = (chosen[names[1]][0], rows[rows["role"] != "atom"])
+    teaching = config["labels"]["level"]
+    confirming = config["ranking"]["confirm"]["level"]
+    names = dict.fromkeys([teaching, objective_level(config), confirming])
+    measured = rows[rows["role"] != "atom"]
+    chosen = {
+        name: (parse_level(config["levels"][name]), rows if name == teaching else measured)
+        for name in names
+    }
     write_forecast(structures, chosen, Run(**config.get("run", {})).label_store)
 
 
@@ -42,6 +50,7 @@ if __name__ == "__main__":
                 Path(snakemake.output.species),
                 Path(snakemake.output.structures),
                 snakemake.params,
+                snakemake.config,
                 snakemake.threads,
             )
         forecast(Path(snakemake.output.structures), snakemake.config)

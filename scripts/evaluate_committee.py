@@ -8,6 +8,7 @@ import torch
 from molsieve.campaign import Prediction
 from molsieve.evaluation import evaluate_round
 from molsieve.jobs.script import rule_attempt
+from molsieve.labelled_structures import read_labelled_structures
 from molsieve.potential.committee import Committee
 from molsieve.properties.committee import PropertyCommittee
 from molsieve.tables import read_table
@@ -17,8 +18,9 @@ def evaluate_committee(inputs, outputs, params, round: int, threads: int) -> Non
     """Write the committee's ``metrics``, calibration and ``parity``."""
     torch.set_num_threads(threads)
     level = json.loads(Path(inputs.calibration).read_text())
+    dataset = read_table(inputs.dataset, "dataset")
     evaluate_round(
-        read_table(inputs.dataset, "dataset"),
+        dataset,
         read_table(inputs.structures, "structures"),
         read_table(inputs.labels, "labels"),
         Committee.load([Path(p).parent for p in inputs.members], params.device),
@@ -32,7 +34,7 @@ def evaluate_committee(inputs, outputs, params, round: int, threads: int) -> Non
         Path(outputs.parity),
         params.seed,
         params.campaign,
-        read_table(inputs.built, "structures"),
+        read_labelled_structures(params.domain, inputs.built, dataset["structure_id"]),
         PropertyCommittee.of_files(inputs.properties, params.device),
         read_table(inputs.fidelity, "labels") if inputs.fidelity else None,
     )

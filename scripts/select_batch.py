@@ -8,26 +8,37 @@ from molsieve.acquisition.selection import select_batch
 from molsieve.campaign import Acquisition, Run, parse_section
 from molsieve.jobs.forecasts import write_forecast
 from molsieve.jobs.script import paths, rule_attempt
+from molsieve.labelled_structures import read_labelled_structures
+from molsieve.labelling.fidelity import structures_at_both_levels
 from molsieve.levels import parse_level
+from molsieve.property_settings import Fidelity, fidelity_of, objective_level
 from molsieve.tables import read_table
 
 
-def select(inputs, outputs, params, round: int, levels: dict, run: Run) -> None:
+def select(inputs, outputs, params, round: int, config: dict) -> None:
     """Write the round's ``selection`` and ``structures``, and what labelling them will cost."""
     objective = import_module(f"molsieve.domains.{params.domain}.objective")
-    level = parse_level(levels[params.level["name"]])
+    level = parse_level(config["levels"][params.level["name"]])
     later = round > 0
-    known = later and objective.labelled_values(
-        read_table(paths(inputs.structures, inputs.labelled), "structures"),
-        read_table(inputs.labels, "labels"),
-        json.loads(Path(inputs.calibration).read_text()),
-    )
+    if later:
+        files, labels = (
+            paths(inputs.structures, inputs.labelled),
+            read_table(inputs.labels, "labels"),
+        )
+        known = objective.labelled_values(
+            read_labelled_structures(params.domain, files, labels["structure_id"]),
+            labels,
+            json.loads(Path(inputs.calibration).read_text()),
+        )
     select_batch(
         read_table(inputs.candidates, "candidates"),
-        read_table(inputs.species, "species"),
+        read_table(inputs.species, "species", ["candidate_id", "role"]),
         read_table(inputs.minima or inputs.structures, "structures"),
         Acquisition(**params.acquisition),
-        parse_section(params.domain, "objective", params.objective),
+        # In round 0 the params are without the goals, which only parsing needs there.
+        parse_section(
+            params.domain, "objective", {**config.get("objective", {}), **params.objective}
+        ),
         round,
         params.seed,
         read_table(inputs.selections, "selection"),
@@ -39,8 +50,20 @@ def select(inputs, outputs, params, round: int, levels: dict, run: Run) -> None:
         params.campaign,
         level,
     )
+    forecast(outputs, params, config)
+
+
+def forecast(outputs, params, config: dict) -> None:
+    """Write what labelling the round costs, also at a better level of part of it."""
     rows = read_table(outputs.structures, "structures")
-    write_forecast(outputs.structures, {params.level["name"]: (level, rows)}, run.label_store)
+    name = params.level["name"]
+    chosen = {name: (parse_level(config["levels"][name]), rows)}
+    if fidelity := fidelity_of(config):
+        better, share = objective_level(config), Fidelity(**fidelity).share
+        selection = read_table(outputs.selection, "selection")
+        part = structures_at_both_levels(rows, selection, share, params.seed)
+        chosen[better] = (parse_level(config["levels"][better]), part)
+    write_forecast(outputs.structures, chosen, Run(**config.get("run", {})).label_store)
 
 
 if __name__ == "__main__":
@@ -50,6 +73,5 @@ if __name__ == "__main__":
             snakemake.output,
             snakemake.params,
             int(snakemake.wildcards.round),
-            snakemake.config["levels"],
-            Run(**snakemake.config.get("run", {})),
+            snakemake.config,
         )

@@ -12,7 +12,7 @@ import pytest
 
 from molsieve import checks
 from molsieve.levels import ONLY_WHERE_GIVEN
-from molsieve.loading import load_campaign, load_mapping, resolved
+from molsieve.loading import load_campaign, load_mapping, read_yaml, resolved
 from molsieve.section import CampaignError
 from tests.campaigns import edited
 
@@ -123,6 +123,17 @@ def test_chemistry_that_cannot_be(
     assert says in lines[1]
 
 
+def test_an_element_that_the_descriptors_do_not_know(tmp_path: Path) -> None:
+    oled = read_yaml(REPOSITORY / "config" / "demo_oled.yaml")
+    oled["candidates"]["filters"] = {"elements": ["H", "C", "N", "O", "Cl", "Br"]}
+    with pytest.raises(CampaignError) as caught:
+        checks.check_campaign(load_mapping(oled), tmp_path)
+    said = str(caught.value).splitlines()[1:]
+    assert len(said) == 1
+    assert "properties.descriptors: orbitals given, but" in said[0]
+    assert "may hold Br; allowed: elements H to Cl, or descriptors: none" in said[0]
+
+
 def from_file(path: str, **more: str) -> tuple[str, Any]:
     return "candidates.source", {"kind": "file", "path": path, **more}
 
@@ -201,6 +212,21 @@ GOES_ON = [
 @pytest.mark.parametrize("edit", GOES_ON, ids=lambda edit: edit[0])
 def test_the_same_question_goes_on(tmp_path: Path, edit: tuple[str, Any]) -> None:
     checks.check_results_folder(load_mapping(edited(edit)), recorded(tmp_path))
+
+
+def oled(**objective: Any) -> Any:
+    content = read_yaml(REPOSITORY / "config" / "demo_oled.yaml")
+    return load_mapping(content | {"objective": content["objective"] | objective})
+
+
+def test_other_goals_are_the_same_question(tmp_path: Path) -> None:
+    checks.record_campaign(oled(), tmp_path)
+    gap = {"direction": "minimise", "worst": 2.0, "ideal": 0.1}
+    strength = {"direction": "maximise", "worst": 0.1, "ideal": 0.9}
+    goals = {"singlet_triplet_gap": gap, "oscillator_strength": strength}
+    checks.check_results_folder(oled(goals=goals), tmp_path)
+    with pytest.raises(CampaignError, match=r"objective\.reference_molecules: .* there, \[\] now"):
+        checks.check_results_folder(oled(reference_molecules=[]), tmp_path)
 
 
 ANOTHER = [

@@ -110,6 +110,22 @@ def hits(tmp_path):
     return run
 
 
+def test_of_hits_only_the_structures_are_asked_for(hits):
+    asked = []
+
+    def reader(table):
+        def structures_of(wanted):
+            asked.append(wanted)
+            return table[table["candidate_id"].isin(wanted)]
+
+        return structures_of
+
+    found = hits(built=reader(BUILT), committee=reader(COMMITTEE))
+    for mine, whole in zip(found, hits(), strict=True):
+        pd.testing.assert_frame_equal(mine, whole)
+    assert asked == [set(found[0]["candidate_id"])] * 2
+
+
 def test_hits_cost_both_levels_at_the_committee_minimum_and_one_at_the_built(hits):
     levels = TbliteLevel(engine="tblite"), TbliteLevel(engine="tblite", geometry="optimised")
     selection, structures = hits(levels=levels)
@@ -271,6 +287,20 @@ def test_flags(tmp_path, hits):
         IDS[6]: ["uncalibrated"],
         IDS[7]: ["label_failed"],
         top[1]: ["confirm_failed"],
+    }
+
+
+def test_flags_of_the_confirmed_excited_states_are_there(tmp_path, hits):
+    selection, _ = hits()
+    top = selection.loc[selection["reason"] == "top", "candidate_id"].iloc[0]
+    labels = labels_giving(COMMITTEE, dict.fromkeys(IDS, 0.5))
+    own = labels["structure_id"].isin(
+        COMMITTEE.loc[COMMITTEE["candidate_id"] == top, "structure_id"]
+    )
+    labels["excitation_flags"] = [["s1_rydberg"] if mine else [] for mine in own]
+    flags = rank(tmp_path, selection, confirm_labels=labels).set_index("candidate_id")["flags"]
+    assert {candidate: list(own) for candidate, own in flags.items() if len(own)} == {
+        top: ["s1_rydberg"]
     }
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from molsieve.table_streams import iter_table, table_stream
+from molsieve.table_streams import iter_table, read_rows, table_stream
 from molsieve.tables import TableError, read_table, write_table
 
 
@@ -52,3 +52,17 @@ def test_parts_are_the_whole_in_order(tmp_path):
     pd.testing.assert_frame_equal(whole, read_table(tmp_path / "t.parquet", "receipt"))
     with pytest.raises(TableError, match="holds table 'receipt'"):
         next(iter_table(tmp_path / "t.parquet", "labels"))
+
+
+def test_wanted_rows_are_those_of_the_whole_table(tmp_path, monkeypatch):
+    monkeypatch.setattr("molsieve.tables.ROW_GROUP_ROWS", 3)
+    files = [tmp_path / f"{n}.parquet" for n in range(3)]
+    for path, part in zip(files, (rows(8), [], rows(7, 4)), strict=True):
+        write_table(part, "receipt", path)
+    whole = read_table(files, "receipt")
+    for wanted in ({"s1", "s7", "s10", "elsewhere"}, set()):
+        found = read_rows(files, "receipt", "structure_id", wanted)
+        expected = whole[whole["structure_id"].isin(wanted)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, expected)
+    with pytest.raises(TableError, match="holds table 'receipt'"):
+        read_rows(files, "species", "species_id", set())

@@ -23,7 +23,7 @@ from typing import Any
 from molsieve import loading
 from molsieve.campaign import Campaign
 from molsieve.levels import ONLY_WHERE_GIVEN
-from molsieve.property_settings import check_fidelity
+from molsieve.property_settings import check_descriptors, check_fidelity
 from molsieve.section import CampaignError
 
 TRIES = (2_000, 50_000)
@@ -40,11 +40,14 @@ IDENTITY = (
     ("objective",),
 )
 """What makes a campaign another one: its question. The label level counts too, by its settings;
-of the candidates all but ``shards``, into how many tables they are cut.
+of the candidates all but ``shards``, into how many tables they are cut; of the objective all but
+``goals``, how much is wanted of which quantity.
 
 Everything else may change in place: limits and thresholds only add rounds; shards, workers and
-stores only say how; another acquisition or potential redoes the rounds of the same question.
+stores only say how; other goals, another acquisition or potential redo the rounds of the same
+question.
 """
+IN_PLACE = ("candidates.shards.", "objective.goals.")
 
 
 def check_campaign(campaign: Campaign, folder: Path) -> None:
@@ -75,6 +78,7 @@ def _mistakes(campaign: Campaign) -> Iterator[str]:
     if not wrong_elements:
         for name in campaign.levels:
             yield from _said(_check_level, campaign, name, elements)
+        yield from _said(_check_descriptors, campaign, elements)
     yield from _said(_check_pareto, campaign)
     yield from _said(check_fidelity, campaign)
     yield from _said(_check_label_store, campaign)
@@ -139,6 +143,13 @@ def _check_level(campaign: Campaign, name: str, elements: set[str]) -> None:
         key = str(error).partition(":")[0]
         joint = "." if key in type(level).model_fields else ": "
         raise CampaignError(f"levels.{name}{joint}{error}") from None
+
+
+def _check_descriptors(campaign: Campaign, elements: set[str]) -> None:
+    from ase.data import atomic_numbers
+
+    numbers = {symbol: atomic_numbers[symbol] for symbol in elements}
+    check_descriptors(campaign, dict(sorted(numbers.items(), key=lambda entry: entry[1])))
 
 
 def _check_pareto(campaign: Campaign) -> None:
@@ -235,7 +246,7 @@ def _identity(resolved: dict[str, Any]) -> dict[str, Any]:
         for key in path:
             value = value[key]
         leaves |= _leaves(value, ".".join(path))
-    leaves.pop("candidates.shards", None)
+    leaves = {key: leaves[key] for key in leaves if not f"{key}.".startswith(IN_PLACE)}
     level = resolved["levels"][resolved["labels"]["level"]]
     # A record from before these settings does not have them.
     level = {key: level[key] for key in level if key not in ONLY_WHERE_GIVEN or level[key]}

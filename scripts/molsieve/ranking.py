@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,21 @@ from molsieve.ranking_by_goals import (
     observed_at,
     with_answer_columns,
 )
+from molsieve.ranking_flags import excitation_flags, with_excitation_flags
 from molsieve.section import CampaignError, Section
 from molsieve.tables import SCHEMAS, write_table
 
 COMMITTEE_MINIMUM, BUILT_MINIMUM = "committee_minimum", "built_minimum"
 CONTROL_STREAM = 10
+StructuresOf = Callable[[set[str]], pd.DataFrame]
+"""Reads the ``structures`` rows of candidates."""
 
 
 def select_hits(
     predictions: pd.DataFrame,
     candidates: pd.DataFrame,
-    built_structures: pd.DataFrame,
-    committee_structures: pd.DataFrame,
+    built_structures: pd.DataFrame | StructuresOf,
+    committee_structures: pd.DataFrame | StructuresOf,
     labelled_values: pd.DataFrame,
     confirm: Confirm,
     labels_level: Level,
@@ -61,7 +64,8 @@ def select_hits(
 
     Args:
         predictions: of the last round, all shards.
-        built_structures, committee_structures: relaxed ``structures`` of all shards.
+        built_structures, committee_structures: relaxed ``structures`` of all shards, or what reads
+            those of some candidates.
         labelled_values: (candidate_id, value) at the label level, built minima.
         labels_level, confirm_level: that will label them; ``predicted_cost_s`` is the cost model's
             default for both together, which never depends on what is in a label store.
@@ -76,7 +80,9 @@ def select_hits(
     place = {c: n for n, c in enumerate(reasons)}
     rows = pd.concat(
         [
-            relaxed_structures(table).assign(geometry=geometry)
+            relaxed_structures(table(set(place)) if callable(table) else table).assign(
+                geometry=geometry
+            )
             for table, geometry in (
                 (committee_structures, COMMITTEE_MINIMUM),
                 (built_structures, BUILT_MINIMUM),
@@ -149,6 +155,7 @@ def rank_candidates(
     ranking_out: Path,
     campaign: str = "",
     calibrated: bool = True,
+    labelled_flags: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """Write ``ranking``: all candidates with a best estimate, by its utility; return it.
 
@@ -171,6 +178,7 @@ def rank_candidates(
         label_labels, confirm_labels: winning ``labels`` rows of the hits at the two levels.
         label_calibration, confirm_calibration: of the two levels.
         calibrated: whether the committee's spread is (``calibrated`` of its calibration.json).
+        labelled_flags: :func:`molsieve.ranking_flags.excitation_flags` of labelled candidates.
     """
     accepted, domain = _accepted(candidates), domain_objective(objective)
     several = bool(goals_of(objective))
@@ -206,6 +214,9 @@ def rank_candidates(
     beyond = domain.extrapolated(best.to_numpy(float), label_calibration)
     table["flags"] = _flags(
         table, selections, calibrated, beyond, labels_minima(domain_name(objective))
+    )
+    table["flags"] = with_excitation_flags(
+        table, labelled_flags or {}, excitation_flags(committee_structures, confirm_labels)
     )
     table = table.reindex(columns=SCHEMAS["ranking"].names)
     write_table(table, "ranking", ranking_out, campaign)

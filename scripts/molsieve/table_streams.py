@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from molsieve.tables import (
@@ -57,3 +58,27 @@ def table_stream(
                 writer.write_table(table.cast(schema).replace_schema_metadata(schema.metadata))
 
         yield append
+
+
+def read_rows(
+    files: Sequence[str | Path], name: str, column: str, wanted: Collection[Any]
+) -> pd.DataFrame:
+    """The rows of several files whose ``column`` is one of ``wanted``, in their order.
+
+    Memory holds them, and a row group of one file.
+
+    Raises:
+        TableError: as :func:`molsieve.tables.read_table`.
+    """
+    parts = [SCHEMAS[name].empty_table()]
+    among = pa.array(sorted(wanted), SCHEMAS[name].field(column).type)
+    for path in files:
+        check_contract(path, name)
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                values = file.read_row_group(group, [column]).column(column)
+                chosen = pc.is_in(values, value_set=among)
+                if pc.any(chosen).as_py():
+                    rows = file.read_row_group(group).filter(chosen)
+                    parts.append(with_later_columns(rows, name).cast(SCHEMAS[name]))
+    return to_frame(pa.concat_tables(parts))

@@ -60,6 +60,18 @@ SEVERAL_COLUMNS = (
 )
 """Columns of ``ranking`` with several objectives, each in its objective's unit."""
 
+PROPERTY_COLUMNS = {
+    f"{name}{part}{unit}": _floats if part[1:4] in ("int", "mem") else _float
+    for name, unit in (
+        ("singlet_energy", "_ev"),
+        ("triplet_energy", "_ev"),
+        ("singlet_triplet_gap", "_ev"),
+        ("oscillator_strength", ""),
+    )
+    for part in ("", "_std", "_std_raw", "_interval_68", "_interval_95", "_members")
+}
+"""Of ``property_predictions``: what property heads tell of a structure."""
+
 SCHEMAS: dict[str, pa.Schema] = {
     # A molecule or material that might be made; status accepted or rejected.
     "candidates": _schema(
@@ -152,6 +164,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "orbital_overlaps": _floats,
             "hole_electron_distances_angstrom": _floats,
             "electron_spreads_angstrom": _floats,
+            "electron_widths_angstrom": _floats,
             "excitation_flags": pa.list_(_text),
         },
     ),
@@ -323,6 +336,11 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 
+# ``structure_predictions`` of a committee that has property heads.
+SCHEMAS["property_predictions"] = pa.schema(
+    [*SCHEMAS["structure_predictions"], *(pa.field(*column) for column in PROPERTY_COLUMNS.items())]
+)
+
 LATER_COLUMNS = {
     "candidates": ("framework_file", "min_cell_angstrom"),
     "metrics": ("objective",),
@@ -331,6 +349,7 @@ LATER_COLUMNS = {
         "orbital_overlaps",
         "hole_electron_distances_angstrom",
         "electron_spreads_angstrom",
+        "electron_widths_angstrom",
         "excitation_flags",
     ),
     "ranking": (

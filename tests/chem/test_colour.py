@@ -40,6 +40,21 @@ def test_a_black_body_lies_on_its_locus():
     np.testing.assert_allclose(chromaticity(xyz_of_spectrum(power)), [0.4476, 0.4074], atol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("energy_ev", "width_ev", "x", "y"),
+    [
+        (1.90, 0.35, 0.6272, 0.3719),
+        (2.30, 0.40, 0.3141, 0.5677),
+        (2.75, 0.45, 0.1450, 0.0731),
+        (3.10, 0.30, 0.1694, 0.0070),
+    ],
+)
+def test_bands_of_molecules_have_the_colour_of_the_cies_own_table(energy_ev, width_ev, x, y):
+    """x and y by colour-science 0.4.6: the tabulated CIE 1931 2° observer at every nanometre."""
+    told = emission_chromaticity(np.array(energy_ev), width_ev)
+    np.testing.assert_allclose(told, [x, y], atol=0.003)
+
+
 def test_a_narrow_band_has_the_colour_of_its_wavelength():
     energy = 1239.841984 / 520
     xy = emission_chromaticity(np.array(energy), 0.005)

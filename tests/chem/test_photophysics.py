@@ -6,7 +6,6 @@ import pytest
 from molsieve.chem.photophysics import (
     radiative_rate_per_s,
     reverse_crossing_rate_per_s,
-    singlet_share,
     wavelength_nm,
 )
 
@@ -38,9 +37,3 @@ def test_the_way_back_by_hand():
 def test_forward_and_back_are_in_detailed_balance():
     back, forth = (reverse_crossing_rate_per_s(g, 1.0, 0.3, 350.0) for g in (0.2, -0.2))
     assert back / forth == pytest.approx(np.exp(-0.2 / (8.617333262e-5 * 350)))
-
-
-def test_without_a_gap_a_quarter_are_singlets():
-    assert singlet_share(0.0, 300.0) == pytest.approx(0.25)
-    assert singlet_share(-2.0, 300.0) == pytest.approx(1.0)
-    assert singlet_share(0.1, 300.0) == pytest.approx(np.exp(-0.1 / 0.025852) / 3, rel=0.02)

@@ -126,3 +126,12 @@ def test_the_raw_space_counts_every_pattern_and_a_missing_file_nothing(tmp_path)
     assert raw_candidates(file) == 0
     path.write_text("CCO\n" * 300)
     assert raw_candidates(file) == 40
+
+
+def test_a_space_of_millions_of_emitters_fits_a_node():
+    structures = resources.bytes_of_structures(1.5e6, 60)
+    light, whole = (resources.space_memory_mb(1.5e6, size, 1) for size in (0, structures))
+    assert 1.5e6 * 4e-3 < light < 16_000  # 4 kB measured for a candidate and its predictions
+    assert light + 1.5e6 * 6e-3 < whole < 32_000  # 6 kB measured for a structure of 60 atoms
+    asked = load_mapping(edited(("run", {"longest_job_h": 24})))
+    assert resources.space_minutes(asked, 1.5e6, 1) < resources.space_minutes(asked, 1.5e6, 2) < 600

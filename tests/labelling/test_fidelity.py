@@ -1,9 +1,19 @@
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
 from molsieve import tables
-from molsieve.labelling.fidelity import structures_at_both_levels
+from molsieve.jobs.allocation import Allocation
+from molsieve.jobs.forecasts import read_forecast
+from molsieve.labelling.fidelity import collect_fidelity, structures_at_both_levels
+from molsieve.labelling.journal import Journal
+from molsieve.levels import level_id, parse_level
+from molsieve.property_settings import Fidelity
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 SPLITS = [None, "train", "calibration", "test", "shared"]
 
 
@@ -45,15 +55,65 @@ def test_more_rounds_and_a_larger_share_add_to_it(round_of_500):
     assert found != chosen(round_of_500, 0.25, seed=2)
 
 
-def test_failed_labels_are_left_out(tmp_path, monkeypatch):
-    from molsieve.labelling import fidelity
+def test_failed_labels_are_left_out(tmp_path, folder, label_row):
+    journal = Journal(folder.journals / "job.jsonl")
+    for name, status in (("b", "ok"), ("a", "failed"), ("elsewhere", "ok")):
+        journal.append(label_row(name, status=status))
+    dataset, out = pd.DataFrame({"structure_id": ["a", "b"]}), tmp_path / "fidelity.parquet"
+    assert collect_fidelity(dataset, tmp_path / "store", folder.level_id, out) == 1
+    assert tables.read_table(out, "labels")["structure_id"].tolist() == ["b"]
 
-    row = {name: None for name in tables.SCHEMAS["labels"].names}
-    row |= dict.fromkeys(["level_id", "attempt_id", "engine", "engine_version"], "x")
-    row |= {"recovery_step": 0, "wall_s": 1.0, "cores": 1}
-    rows = [row | {"structure_id": name, "status": s} for name, s in (("b", "ok"), ("a", "failed"))]
-    monkeypatch.setattr(fidelity, "read_labels", lambda *_: pd.DataFrame(rows))
-    dataset = pd.DataFrame({"structure_id": ["a", "b"]})
-    assert fidelity.collect_fidelity(dataset, tmp_path, "x", tmp_path / "fidelity.parquet") == 1
-    found = tables.read_table(tmp_path / "fidelity.parquet", "labels")
-    assert found["structure_id"].tolist() == ["b"]
+
+CONFIG = {
+    "levels": {n: {"engine": "tblite"} for n in ("cheap", "better", "confirming")},
+    "labels": {"level": "cheap"},
+    "ranking": {"confirm": {"level": "confirming"}},
+    "properties": {"fidelity": {"level": "better"}},
+}
+
+
+def test_a_round_s_forecast_is_also_of_the_part_at_the_better_level(tmp_path, small_molecules):
+    forecast = runpy.run_path(str(SCRIPTS / "select_batch.py"))["forecast"]
+    structures = small_molecules(20)
+    selection = structures.assign(
+        round=0, reason="seed", group=structures["structure_id"], split=["test"] + [None] * 19
+    ).reindex(columns=tables.SCHEMAS["selection"].names)
+    outputs = SimpleNamespace(**{n: tmp_path / f"{n}.parquet" for n in ("structures", "selection")})
+    tables.write_table(structures, "structures", outputs.structures)
+    tables.write_table(selection, "selection", outputs.selection)
+    config = {**CONFIG, "run": {"label_store": str(tmp_path / "store")}}
+    forecast(outputs, SimpleNamespace(level={"name": "cheap"}, seed=1), config)
+    part = structures_at_both_levels(structures, selection, Fidelity(level="b").share, seed=1)
+    assert 1 < len(part) < 20
+    assert read_forecast(tmp_path, "cheap").count == 20
+    assert read_forecast(tmp_path, "better").count == len(part)
+
+
+def test_references_are_forecast_at_every_level_that_labels_them(tmp_path, small_molecules):
+    forecast = runpy.run_path(str(SCRIPTS / "build_references.py"))["forecast"]
+    rows, path = small_molecules(3).assign(role=["measured", "measured", "atom"]), tmp_path / "s"
+    tables.write_table(rows, "structures", path)
+    forecast(path, {**CONFIG, "run": {"label_store": str(tmp_path / "store")}})
+    counts = {name: read_forecast(tmp_path, name).count for name in CONFIG["levels"]}
+    assert counts == {"cheap": 3, "better": 2, "confirming": 2}
+
+
+def test_the_job_labels_at_the_better_level(tmp_path, small_molecules, run):
+    """By the rule's own script: of three waters only the one that tests, where the share is 0."""
+    label_fidelity = runpy.run_path(str(SCRIPTS / "label_fidelity.py"))["label_fidelity"]
+    structures = small_molecules(3, names=("H2O",))
+    selection = structures.assign(
+        round=0, reason="seed", group=structures["structure_id"], split=["train", "test", None]
+    ).reindex(columns=tables.SCHEMAS["selection"].names)
+    inputs = SimpleNamespace(**{n: tmp_path / f"{n}.parquet" for n in ("structures", "selection")})
+    tables.write_table(structures, "structures", inputs.structures)
+    tables.write_table(selection, "selection", inputs.selection)
+    params = SimpleNamespace(level={"name": "gfn2"}, share=0.0, seed=1, shards=1, campaign="small")
+    levels = {"gfn1": {"engine": "tblite", "method": "GFN1-xTB"}, "gfn2": {"engine": "tblite"},
+              "gfn1_hot": {"engine": "tblite", "method": "GFN1-xTB", "accuracy": 2.0}}  # fmt: skip
+    store = tmp_path / "store"
+    own = run.model_copy(update={"label_store": str(store), "workers": 1})
+    label_fidelity(inputs, tmp_path / "receipt.parquet", params, 0, 0, Allocation(), own, levels)
+    assert [folder.name for folder in store.iterdir()] == [level_id(parse_level(levels["gfn2"]))]
+    (row,) = tables.read_table(tmp_path / "receipt.parquet", "receipt").to_dict("records")
+    assert (row["structure_id"], row["status"]) == (structures["structure_id"][1], "ok")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from molsieve.domains.oled.config import Campaign
 from molsieve.domains.oled.objective import OBJECTIVES
 from molsieve.report import ReportFiles, build_report
 from molsieve.report.light import power
-from molsieve.tables import write_json, write_table
+from molsieve.tables import read_table, write_json, write_table
 from tests.acquisition.emitters import (
     GOALS,
     PREDICTIONS,
@@ -73,8 +76,17 @@ def page(folder: Path, emission=None) -> str:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory) -> tuple[str, str]:
-    return page(tmp_path_factory.mktemp("plain")), page(tmp_path_factory.mktemp("lit"), EMISSION)
+def plain(tmp_path_factory) -> Path:
+    """The folder of the page without an emission."""
+    folder = tmp_path_factory.mktemp("plain")
+    page(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(plain, tmp_path_factory) -> tuple[str, str]:
+    text = (plain / "page.html").read_text()
+    return text, page(tmp_path_factory.mktemp("lit"), EMISSION)
 
 
 def test_every_objective_and_goal_is_told(pages):
@@ -88,7 +100,7 @@ def test_every_objective_and_goal_is_told(pages):
         ):
             assert said in text
         # Six pairs of four goals, and a parity plot for each of three objectives.
-        assert text.count(" ranked candidates are drawn.") == 6
+        assert text.count(" ranked candidates are drawn. Bars: ") == 6
         assert text.count('aria-label="Predicted against labelled"') == 3
 
 
@@ -106,3 +118,42 @@ def test_without_a_stated_shift_there_is_absorption_and_no_colour(pages):
 )
 def test_rates_have_one_digit(value, text):
     assert power(value) == text
+
+
+def test_the_headline_counts_the_first_front(plain):
+    fronts = read_table(plain / "ranking.parquet", "ranking")["pareto_front"]
+    assert (fronts == 2).any()
+    told = f"{(fronts == 1).sum()} of {len(TABLES[0])} candidates are on the Pareto front"
+    assert told in (plain / "page.html").read_text()
+
+
+def test_both_rates_are_told_by_their_names(plain):
+    """On the card of the first, and in its row of the ranking, whose last cells are flags."""
+    first = read_table(plain / "ranking.parquet", "ranking").sort_values("rank").iloc[0]
+    text = unescape((plain / "page.html").read_text())
+    emission, back = (
+        power(first[name]) for name in ("radiative_rate_per_s", "reverse_crossing_rate_per_s")
+    )
+    assert emission != back
+    card = text.split('<article class="card">')[1].split("</article>")[0]
+    assert f"<dt>k_r</dt><dd>{emission} s⁻¹</dd>" in card
+    assert f"<dt>k_RISC</dt><dd>{back} s⁻¹</dd>" in card
+    ranking = text.split('<section id="ranking"')[1].split("</table>")[0]
+    headings = re.findall(r"<button[^>]*>(.*?)</button>", ranking)
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", ranking.split("<tbody><tr>")[1].split("</tr>")[0])
+    row = dict(zip(headings, cells, strict=True))
+    assert (row["k_r / s⁻¹"], row["k_RISC / s⁻¹"]) == (emission, back)
+
+
+def test_what_labels_dominate_and_what_is_expected_are_drawn_apart(plain):
+    """The expected one lies higher, on the screen at the smaller y."""
+    figures = json.loads((plain / "figures1.json").read_text())
+    volumes = figures["hypervolume"], figures["expected_hypervolume"]
+    assert volumes[0] < volumes[1]
+    plot = (plain / "page.html").read_text().split('aria-label="Hypervolume of the front')[1]
+    plot = plot.split("</svg>")[0]
+    heights = []
+    for name, volume in zip(("labelled", "expected, were all labelled"), volumes, strict=True):
+        (mark,) = re.findall(rf'<[^<]*data-tip="round 1, {name}: {volume:.4g}"[^<]*>', plot)
+        heights.append(float(re.search(r'(?:cy="|d="M[\d.]+ )([\d.]+)', mark).group(1)))
+    assert heights[0] > heights[1] + 10

@@ -33,13 +33,13 @@ rule select_batch:
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=table_memory,
-        runtime=table_runtime,
+        mem_mb=selection_memory,
+        runtime=space_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,
         acquisition=acquisition_of,
-        objective=leaves("objective"),
+        objective=objective_of,
         level=level_leaves(campaign.labels.level),
         seed=campaign.seed,
     script:
@@ -112,8 +112,8 @@ checkpoint assess_round:
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=table_memory,
-        runtime=table_runtime,
+        mem_mb=assessment_memory,
+        runtime=space_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,

@@ -48,6 +48,16 @@ def stop_leaves():
     return without(leaves("stop"), *(() if len(goals) > 1 else ("missed_hypervolume",)))
 
 
+def objective_leaves():
+    """The objective section, less its goals: a quantity is the same however much of it is wanted."""
+    return without(leaves("objective"), "goals")
+
+
+def objective_of(wildcards):
+    """The objective leaves that act on a round's selection: other goals spare the seed."""
+    return leaves("objective") if int(wildcards.round) else objective_leaves()
+
+
 def acquisition_of(wildcards):
     """The acquisition leaves that act on a round's selection: another function spares the seed."""
     section = leaves("acquisition")

@@ -52,7 +52,7 @@ rule calibrate_level:
         campaign=campaign.campaign,
         domain=campaign.domain,
         level=level_of,
-        objective=leaves("objective"),
+        objective=objective_leaves(),
     script:
         "../../scripts/calibrate_level.py"
 
@@ -171,8 +171,8 @@ rule collect_fidelity:
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=table_memory,
-        runtime=table_runtime,
+        mem_mb=fidelity_collecting_memory,
+        runtime=fidelity_collecting_runtime,
     params:
         campaign=campaign.campaign,
         level=level_leaves(OBJECTIVE_LEVEL),

@@ -97,7 +97,7 @@ rule evaluate_committee:
         campaign=campaign.campaign,
         domain=campaign.domain,
         prediction=without(leaves("prediction"), "shards"),
-        objective=leaves("objective"),
+        objective=objective_leaves(),
         device=campaign.potential.device,
         seed=campaign.seed,
     script:
@@ -134,7 +134,7 @@ rule predict_candidates:
         domain=campaign.domain,
         prediction=leaves("prediction"),
         candidate_shards=campaign.candidates.shards,
-        objective=leaves("objective"),
+        objective=objective_leaves(),
         device=campaign.potential.device,
     script:
         "../../scripts/predict_candidates.py"

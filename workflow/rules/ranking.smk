@@ -34,8 +34,8 @@ rule select_hits:
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=table_memory,
-        runtime=table_runtime,
+        mem_mb=hits_memory,
+        runtime=space_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,
@@ -110,8 +110,8 @@ rule rank_candidates:
     conda:
         "../../envs/chem.yaml"
     resources:
-        mem_mb=table_memory,
-        runtime=table_runtime,
+        mem_mb=ranking_memory,
+        runtime=space_runtime,
     params:
         campaign=campaign.campaign,
         domain=campaign.domain,

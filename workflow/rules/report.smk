@@ -44,8 +44,8 @@ rule build_report:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=table_memory,
-        runtime=table_runtime,
+        mem_mb=report_memory,
+        runtime=space_runtime,
     params:
         campaign=campaign.campaign,
         stop=stop_leaves(),

@@ -114,9 +114,16 @@ def label_gpus(wildcards):
 
 
 def fidelity_work(wildcards):
-    """The better level and its labels of a round, all shards together, at most."""
-    level = campaign.level(OBJECTIVE_LEVEL)
-    return level, expected_labels(level, labels_of(int(wildcards.round)))
+    """The better level and its labels of a round, all shards together.
+
+    As forecast when the structures were chosen; before, all that judges and its share of the rest.
+    """
+    level, acquisition = campaign.level(OBJECTIVE_LEVEL), campaign.acquisition
+    judged = acquisition.random_share if int(wildcards.round) else acquisition.seed_random_share
+    share = judged + (1 - judged) * FIDELITY["share"]
+    count = resources.part_of(labels_of(int(wildcards.round)), share)
+    forecast = read_forecast(ROUNDS / wildcards.round, OBJECTIVE_LEVEL)
+    return level, forecast or expected_labels(level, count)
 
 
 def fidelity_cores(wildcards):
@@ -174,7 +181,10 @@ def evaluation_cores(wildcards, input):
 
 
 def evaluation_memory(wildcards, input, attempt):
-    tables = dataset_size(wildcards, input) + size_of(input.built, built_size(len(input.built)))
+    built = size_of(input.built, built_size(len(input.built)))
+    if not LABELS_MINIMA:  # of the built only what is labelled, and a file at a time
+        built = min(built, dataset_size(wildcards, input) + built / len(input.built))
+    tables = dataset_size(wildcards, input) + built
     return resources.committee_memory_mb(tables, committee_gpus(), attempt)
 
 
@@ -236,6 +246,63 @@ def collecting_memory(wildcards, input, attempt):
 
 def collecting_runtime(wildcards, input, attempt):
     return resources.table_minutes(campaign, 3 * dataset_size(wildcards, input), attempt)
+
+
+def fidelity_collecting_size(wildcards):
+    """Bytes of a dataset's labels at the better level, at most."""
+    labels = resources.labels_so_far(campaign, int(wildcards.round))
+    return 3 * resources.bytes_of_structures(labels, domain_config.TYPICAL_ATOMS)
+
+
+def fidelity_collecting_memory(wildcards, attempt):
+    return resources.table_memory_mb(fidelity_collecting_size(wildcards), attempt)
+
+
+def fidelity_collecting_runtime(wildcards, attempt):
+    return resources.table_minutes(campaign, fidelity_collecting_size(wildcards), attempt)
+
+
+def candidates_of(input):
+    """How many candidates a rule that reads them all has."""
+    size = size_of(input.candidates, RAW_CANDIDATES * prices.CANDIDATE_BYTES)
+    return resources.candidates_in(size)
+
+
+def space_memory(input, attempt, *structures):
+    """For a rule that reads all candidates, and these of its inputs' structures whole."""
+    if LABELS_MINIMA:  # these are read several times, with what was relaxed of them
+        return table_memory(None, input, attempt)
+    whole = built_size(campaign.candidates.shards)
+    read = sum(size_of(files, whole) for files in structures if files)
+    return resources.space_memory_mb(candidates_of(input), read, attempt)
+
+
+def space_runtime(wildcards, input, attempt):
+    if LABELS_MINIMA:
+        return table_runtime(wildcards, input, attempt)
+    return resources.space_minutes(campaign, candidates_of(input), attempt)
+
+
+def selection_memory(wildcards, input, attempt):
+    return space_memory(input, attempt, input.minima or input.structures)
+
+
+def assessment_memory(wildcards, input, attempt):
+    return space_memory(input, attempt)
+
+
+def hits_memory(wildcards, input, attempt):
+    return space_memory(input, attempt)
+
+
+def ranking_memory(wildcards, input, attempt):
+    """With several objectives only the hits' structures are read."""
+    several = hasattr(campaign.objective, "goals")
+    return space_memory(input, attempt, *(() if several else (input.built, input.minima)))
+
+
+def report_memory(wildcards, input, attempt):
+    return space_memory(input, attempt)
 
 
 def table_size(input):

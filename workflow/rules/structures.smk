@@ -44,7 +44,7 @@ rule build_references:
         campaign=campaign.campaign,
         domain=campaign.domain,
         structures=leaves("structures"),
-        objective=leaves("objective"),
+        objective=objective_leaves(),
         elements=candidate_elements(),
         seed=campaign.seed,
     script:

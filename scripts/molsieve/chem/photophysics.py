@@ -57,13 +57,3 @@ def reverse_crossing_rate_per_s(
     barrier_ev = np.asarray(gap_ev, float) + reorganisation_energy_ev
     density_per_ev = np.exp(-(barrier_ev**2) / width_ev2) / np.sqrt(np.pi * width_ev2)
     return np.asarray(2e15 * np.pi / HBAR_EV_FS * coupling_ev**2 * density_per_ev)
-
-
-def singlet_share(gap_ev: np.ndarray | float, temperature_k: float) -> np.ndarray:
-    """Share of excitons that are singlets in thermal equilibrium: of one S1 and three T1 states.
-
-    exp(-ΔE_ST / kT) / (3 + exp(-ΔE_ST / kT)): the factor of up-conversion without which delayed
-    fluorescence is slow however bright S1 is.
-    """
-    exponent = np.asarray(gap_ev, float) / (BOLTZMANN_EV_PER_K * temperature_k)
-    return np.asarray(1.0 / (1.0 + 3.0 * np.exp(exponent)))

@@ -54,6 +54,14 @@ EMPTY_TABLE_BYTES = 10_000
 TABLE_EXPANSION = 15
 """Memory of a table against its compressed file."""
 
+SPACE_BYTES_PER_CANDIDATE = 8e3
+"""Memory of a candidate's rows of ``candidates`` and ``predictions`` of three objectives (measured:
+3.7 kB) and of arrays beside them."""
+STRUCTURE_EXPANSION = 5
+"""Memory of a ``structures`` table against its file: coordinates do not compress (measured: 4)."""
+SPACE_S_PER_CANDIDATE = 2e-3
+"""ASSUME: of a job that reads all candidates; reading takes 0.1 ms of it, pooling as much."""
+
 FEW_SHARDS, FEW_LABELS = 4, 5000
 """Up to these, reading every candidate or label takes seconds."""
 
@@ -96,6 +104,11 @@ def expected_labels(
     if on_gpu(level):
         seconds /= DFT_GPU_SPEEDUP
     return Work(count, count * seconds, seconds)
+
+
+def part_of(count: int, share: float) -> int:
+    """A share of some calculations, as whole ones."""
+    return math.ceil(share * count)
 
 
 def hits(confirm: Confirm, species: int) -> int:
@@ -233,6 +246,17 @@ def table_memory_mb(table_bytes: float, attempt: int) -> int:
 def table_minutes(campaign: Campaign, table_bytes: float, attempt: int) -> int:
     """Wall time (minutes) of a job that reads tables of ``table_bytes``: 3 s a megabyte."""
     return minutes(campaign, 3e-6 * table_bytes, attempt)
+
+
+def space_memory_mb(candidates: float, structure_bytes: float, attempt: int) -> int:
+    """For a job that reads all candidates, and ``structures`` files of that size."""
+    held = SPACE_BYTES_PER_CANDIDATE * candidates + STRUCTURE_EXPANSION * structure_bytes
+    return SNAKEMAKES_MB + attempt * (600 + math.ceil(held / 1e6))
+
+
+def space_minutes(campaign: Campaign, candidates: float, attempt: int) -> int:
+    """Wall time (minutes) of a job that reads all candidates."""
+    return minutes(campaign, SPACE_S_PER_CANDIDATE * candidates, attempt)
 
 
 def building_s(

@@ -47,10 +47,10 @@ def answer_by_goals(results: Results) -> str:
         "answer",
         "Answer",
         f'<p class="headline">{escape(_headline(ranking, results))}</p>',
+        paragraph("Wanted: " + "; ".join(_goal_text(n, results) for n in results.goals) + "."),
         "" if results.calibrated else warning(UNCALIBRATED),
         f'<div class="cards">{"".join(_card(row, results) for _, row in shown.iterrows())}</div>',
         paragraph(
-            "Goals: " + "; ".join(_goal_text(name, results) for name in results.goals) + ". "
             "Candidates that are better than worst by every goal come first, in Pareto fronts: who "
             "is in front 1 can gain by no goal without losing by another. Inside a front the order "
             "is by the hypervolume that the front would lose without the candidate, then by the "
@@ -59,6 +59,7 @@ def answer_by_goals(results: Results) -> str:
             f"confirmed values are computed again at the level “{level}”."
         ),
         paragraph(light_text(results)),
+        paragraph(results.how_to_read) if results.how_to_read else "",
     )
 
 
@@ -126,9 +127,9 @@ def front_by_goals(results: Results) -> str:
     pairs = combinations(results.goals, 2)
     plots = [_pair_plot(ranking, best, first, second, results) for first, second in pairs]
     text = (
-        "Front 1, drawn dark, can be improved by no goal without losing by another; with more "
-        "than two goals it looks scattered in every pair of them. What is worse than worst by any "
-        "goal is on no front before all others."
+        "Front 1, in orange, can be improved by no goal without losing by another; with more than "
+        "two goals it looks scattered in every pair of them. What is worse than worst by any goal "
+        "comes after all fronts of those that are not."
     )
     return section("pareto", "Pareto front", paragraph(text), beside(*plots, colour_plot(ranking)))
 
@@ -151,6 +152,7 @@ def _pair_plot(
 ) -> str:
     x, y = (_axis(name, best[name], results) for name in (first, second))
     plot = Plot(x, y, f"{words(second)} against {words(first)}", width=520, height=400)
+    _mark_windows(plot, results, first, second)
     on_front = (ranking["pareto_front"] == 1).to_numpy(bool)
     labelled = ranking["label_value"].notna().to_numpy(bool)
     kinds = (
@@ -172,14 +174,34 @@ def _pair_plot(
             f"{name}, n = {len(every):,}",
             tips=[_tip(row, results) for _, row in rows.iterrows()],
             molecules=rows["candidate_id"].tolist(),
+            y_errors=_spreads(rows, second) if name == "front, predicted" else (),
             size=size,
             hollow=hollow,
         )
+    bars = "calibrated" if results.calibrated else "raw"
     return figure(
         plot.svg(),
         f"Best estimates (label, else prediction); {drawn:,} of {len(ranking):,} ranked candidates "
-        "are drawn.",
+        f"are drawn. Bars: ± one {bars} standard deviation of the front's predictions.",
     )
+
+
+def _mark_windows(plot: Plot, results: Results, first: str, second: str) -> None:
+    """Bands of the values that goals with a window want."""
+    for name in (first, second):
+        if (window := results.goals[name]["window"]) is None:
+            continue
+        low, high = window
+        told = f"{words(name)} wanted"
+        if name == first:
+            plot.band(low, high, plot.y.low, plot.y.high, told)
+        else:
+            plot.band(plot.x.low, plot.x.high, low, high, told)
+
+
+def _spreads(rows: pd.DataFrame, name: str) -> list[float]:
+    """Standard deviations of a goal's predictions; none of what is known from structure."""
+    return rows[f"{name}_std"].astype(float).tolist() if f"{name}_std" in rows else []
 
 
 def _tip(row: pd.Series, results: Results) -> str:

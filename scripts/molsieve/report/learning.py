@@ -34,6 +34,11 @@ SERIES = {"test": 1, "calibration": 2, "train": 3, "validation": 4}
 NOT_TABULATED = ("round", "expected_missed", "objective", "unit", "best_candidate_id")
 OF_OBJECTIVE = ("best_value", "mean_std", "random_test_mae", "random_test_rmse")
 """Figures in the objective's unit; the others are counts and shares."""
+OF_EACH = ("mean_std", "random_test_mae")
+"""Figures of each of several objectives in the table of rounds; calibration has the others."""
+BY_GOALS = {"best_value": "best balance", "random_test_mae": "random test MAE of utilities"}
+SIDE_BY_SIDE = 350
+"""With several goals: what some figures are; the width of each objective's drawing."""
 DRAWN = re.compile(r"coverage_(?!68|95)\d+$|normal_coverage|_loss_of_")
 """Figures that the section on calibration shows already."""
 
@@ -60,12 +65,24 @@ def _figures_table(results: Results) -> str:
     if not results.figures:
         return nothing("No round has ended.")
     keys = list(dict.fromkeys(k for f in results.figures for k in f if k not in NOT_TABULATED))
-    unit = results.figures[-1].get("unit", results.unit)
-    names = {k: figure_name(k) + (f" / {unit}" if k in OF_OBJECTIVE else "") for k in keys}
-    rows = [[names[k], *(_figure_text(f, k) for f in results.figures)] for k in keys]
+    names = {k: name for k in keys if (name := _figure_heading(k, results))}
+    rows = [[names[k], *(_figure_text(f, k) for f in results.figures)] for k in names]
     rows = [row for row in rows if any(cell != "–" for cell in row[1:])]
     columns = ["figure", *(f"round {f.get('round', i)}" for i, f in enumerate(results.figures))]
     return table(columns, rows, texts=("figure",))
+
+
+def _figure_heading(key: str, results: Results) -> str:
+    """A figure's name with its unit; none where another section tells it."""
+    for objective in results.several:
+        if key.startswith(f"{objective.name}_"):
+            own = key.removeprefix(f"{objective.name}_")
+            told = f"{objective.heading or words(objective.name)}: {figure_name(own)}"
+            return over(told, objective.unit) if own in OF_EACH else ""
+    if results.several and key in BY_GOALS:
+        return BY_GOALS[key]
+    unit = results.figures[-1].get("unit", results.unit)
+    return figure_name(key) + (f" / {unit}" if key in OF_OBJECTIVE else "")
 
 
 def _figure_text(figures: Mapping[str, Any], key: str) -> str:
@@ -129,15 +146,22 @@ def _hypervolume_plot(results: Results) -> str:
 
 def parity_section(results: Results) -> str:
     """Predicted against labelled, of held-out candidates of the last round that has any."""
-    return section("parity", "Parity", *map(_parity, results.each()))
+    if not results.several:
+        return section("parity", "Parity", _parity(results))
+    drawn, rows = beside(*map(_parity, results.each())), []
+    for objective, part in zip(results.several, results.each(), strict=True):
+        name = over(objective.heading or words(objective.name), objective.unit)
+        rows += [[name, *row] for row in _errors(_last_held_out(part.parity))]
+    columns = ["error of", "split", "n", "MAE", "RMSE", "bias"]
+    errors = table(columns, rows, texts=("error of", "split")) if rows else ""
+    return section("parity", "Parity", drawn, errors)
 
 
 def _parity(results: Results) -> str:
     """Drawing and errors of one objective."""
-    held = _held_out(results.parity)
-    if held.empty:
+    last = _last_held_out(results.parity)
+    if last.empty:
         return nothing("No candidate has been held out and labelled yet.")
-    last = held[held["round"] == held["round"].max()]
     names = results.identifiers()
     unit = results.unit
     axis = over(f"{{}} {results.objective}", unit)
@@ -146,17 +170,17 @@ def _parity(results: Results) -> str:
     whole = axis_over("", *both)
     x = Axis(axis.format("labelled"), whole.low, whole.high)
     y = Axis(axis.format("predicted"), whole.low, whole.high)
-    plot = Plot(x, y, "Predicted against labelled", width=560, height=520)
+    width, height = (SIDE_BY_SIDE, SIDE_BY_SIDE - 20) if results.several else (560, 520)
+    plot = Plot(x, y, "Predicted against labelled", width, height)
     plot.diagonal("exact")
     for split in HELD_OUT:
         part = last[last["split"] == split]
-        tips = [_parity_tip(r, names, unit) for _, r in part.iterrows()]
         plot.points(
             part["label_value"].tolist(),
             part["mean"].tolist(),
             SERIES[split],
             f"{split}, n = {len(part)}",
-            tips=tips,
+            tips=[_parity_tip(r, names, unit) for _, r in part.iterrows()],
             molecules=part["candidate_id"].tolist(),
             y_errors=part["std"].tolist(),
         )
@@ -165,9 +189,10 @@ def _parity(results: Results) -> str:
         f"Round {int(last['round'].max())}: committee against labels on candidates that never "
         f"trained it, n = {len(last)}. {_bars_of_parity(results)}",
     )
+    if results.several:
+        return subheading(results) + drawing
     columns = ["split", "n", *(over(error, unit) for error in ("MAE", "RMSE", "bias"))]
-    errors = table(columns, _errors(last), texts=("split",))
-    return subheading(results) + beside(drawing, errors)
+    return beside(drawing, table(columns, _errors(last), texts=("split",)))
 
 
 def _bars_of_parity(results: Results) -> str:
@@ -179,9 +204,11 @@ def _bars_of_parity(results: Results) -> str:
     )
 
 
-def _held_out(parity: pd.DataFrame) -> pd.DataFrame:
-    good = parity["mean"].notna() & parity["label_value"].notna()
-    return parity[parity["split"].isin(HELD_OUT) & good]
+def _last_held_out(parity: pd.DataFrame) -> pd.DataFrame:
+    """Held-out rows with both values, of the last round that has any."""
+    known = parity[parity["mean"].notna() & parity["label_value"].notna()]
+    held = known[known["split"].isin(HELD_OUT)]
+    return held[held["round"] == held["round"].max()]
 
 
 def _parity_tip(row: pd.Series, names: dict[str, str], unit: str) -> str:
@@ -206,8 +233,9 @@ def _errors(frame: pd.DataFrame) -> list[list[str]]:
 
 def rounds_section(results: Results) -> str:
     """Held-out error and calibrated spread against round, as the rounds themselves judged them."""
-    parts = [*map(_rounds, results.each()), _metrics_table(results)]
-    return section("rounds", "Error and spread by round", *parts)
+    parts = map(_rounds, results.each())
+    drawn = beside(*parts) if results.several else "".join(parts)
+    return section("rounds", "Error and spread by round", drawn, _metrics_table(results))
 
 
 def _rounds(results: Results) -> str:
@@ -220,8 +248,10 @@ def _rounds(results: Results) -> str:
     bars = [_interval(i) for i in error["interval"]]
     x = axis_of_rounds(error["round"].tolist())
     highs = [high for _, high in bars]
-    y = axis_from_zero(results.unit, highs, error["value"].tolist(), spread["value"].tolist())
-    plot = Plot(x, y, "Error and spread against round", height=340)
+    heading = over("error and spread", results.unit) if results.several else results.unit
+    y = axis_from_zero(heading, highs, error["value"].tolist(), spread["value"].tolist())
+    width = SIDE_BY_SIDE if results.several else 640
+    plot = Plot(x, y, "Error and spread against round", width, height=340)
     for frame, series, name in (
         (error, 1, f"mean absolute error ({split})"),
         (spread, 2, f"mean calibrated std ({split})"),

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 
 from molsieve.chem.colour import chromaticity, matching_functions, screen_colour
-from molsieve.report.markup import MISSING, figure, is_missing, number
+from molsieve.report.markup import MISSING, escape, figure, is_missing, number
 from molsieve.report.results import Results
 from molsieve.report.svg import Axis, Plot
 
 PLOTTED = 3000
-SEEN_NM = np.arange(400.0, 701.0, 5.0)
-"""Wavelengths of the border of the chromaticity diagram."""
+SEEN_NM = np.arange(420.0, 641.0, 5.0)
+"""Wavelengths of the border of the chromaticity diagram: beyond them the eye tells no more colours
+(x changes by 0.02), and the fit of the colour-matching functions turns back."""
 
 
 def light_text(results: Results) -> str:
@@ -50,7 +51,9 @@ def light_facts(row: pd.Series) -> list[tuple[str, str]]:
     elif not is_missing(row["absorption_nm"]):
         facts.append(("absorption", f"{number(row['absorption_nm'], 0)} nm"))
     rates = (("k_r", "radiative_rate_per_s"), ("k_RISC", "reverse_crossing_rate_per_s"))
-    facts += [(name, f"{power(row[key])} s⁻¹") for name, key in rates if not is_missing(row[key])]
+    facts += [
+        (name, f"{escape(power(row[key]))} s⁻¹") for name, key in rates if not is_missing(row[key])
+    ]
     return facts
 
 

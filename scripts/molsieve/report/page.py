@@ -10,8 +10,10 @@ from typing import Any
 
 from molsieve.report.answer import answer_section, confirmed_section, ranking_section
 from molsieve.report.calibration import calibration_section
+from molsieve.report.goal_confirmation import confirmed_by_goals
 from molsieve.report.goals import answer_by_goals, front_by_goals, ranking_by_goals
 from molsieve.report.learning import parity_section, rounds_section, stop_section
+from molsieve.report.markup import words
 from molsieve.report.molecules import draw_molecule
 from molsieve.report.provenance import levels_section, provenance_section
 from molsieve.report.results import ReportFiles, Results, read_results
@@ -40,8 +42,15 @@ SECTIONS = {
 }
 """Anchor -> (name in the contents, function), in the order of the page."""
 
-BY_GOALS = {"answer": answer_by_goals, "pareto": front_by_goals, "ranking": ranking_by_goals}
+BY_GOALS = {
+    "answer": ("Answer", answer_by_goals),
+    "pareto": ("Pareto", front_by_goals),
+    "confirmed": ("Confirmation", confirmed_by_goals),
+    "ranking": ("Ranking", ranking_by_goals),
+}
 """Sections that read otherwise where a campaign has several goals."""
+FRONT_FIRST = ("answer", "pareto")
+"""With several goals the front is the answer: it follows at once."""
 
 HOVER_DRAWINGS = 300
 """Molecules drawn beside the pointer; the page stays under a few MB."""
@@ -63,12 +72,12 @@ def build_report(
         TableError: a table that does not keep its contract.
     """
     results = read_results(campaign, files, verdict)
-    sections = {anchor: function for anchor, (_, function) in SECTIONS.items()}
+    sections = SECTIONS
     if results.several:
-        sections |= BY_GOALS
-    body = "\n".join(function(results) for function in sections.values())
+        sections = {anchor: SECTIONS[anchor] for anchor in FRONT_FIRST} | SECTIONS | BY_GOALS
+    body = "\n".join(function(results) for _, function in sections.values())
     contents = "".join(
-        f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, (name, _) in SECTIONS.items()
+        f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, (name, _) in sections.items()
     )
     page = Template(template.read_text()).substitute(
         title=escape(str(campaign["campaign"])),
@@ -84,8 +93,9 @@ def build_report(
 
 def _subtitle(results: Results) -> str:
     labelled = results.dataset["structure_id"].nunique() if len(results.dataset) else 0
+    wanted = ", ".join(map(words, results.goals)) if results.several else results.objective
     return (
-        f"{results.objective}, {results.campaign['domain'].replace('_', ' ')} · round "
+        f"{wanted}, {results.campaign['domain'].replace('_', ' ')} · round "
         f"{results.last_round} · {len(results.candidates):,} candidates, {labelled:,} labelled "
         "structures"
     )

@@ -1,7 +1,9 @@
 """Patterns, filters, shards and what a YAML author is told."""
 
 import itertools
+import os
 import random
+import resource
 from collections import Counter
 
 import pandas as pd
@@ -14,7 +16,7 @@ from molsieve import tables
 from molsieve.chem import fragments
 from molsieve.chem.molecules import canonical_smiles
 from molsieve.domains.oled import candidates as module
-from molsieve.domains.oled import config, filters, sample
+from molsieve.domains.oled import config, filters, sample, spool
 from molsieve.domains.oled.patterns import Parts
 from molsieve.section import CampaignError
 from tests.chem.test_assembly import joined
@@ -259,6 +261,27 @@ def test_duplicates_far_apart_are_told_apart_on_disk(tmp_path):
     )
     assert counts == {"accepted": 40}
     assert tables.read_table(output, "candidates")["candidate_id"].is_unique
+
+
+def test_more_shards_than_a_process_may_open_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "HELD_ROWS", 7)
+    rows = [
+        {"candidate_id": f"{n:032x}", "identifier": str(n), "status": "accepted", "source": "x"}
+        for n in range(40)
+    ]
+    abandoned = tmp_path / ".candidates-of-a-killed-attempt"
+    (abandoned / "0").mkdir(parents=True)
+    outputs = [tmp_path / f"{shard}.parquet" for shard in range(50)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 30, limits[1]))
+    try:
+        counts = spool.write_shards(iter(rows + rows[:9]), outputs, "test")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert counts == {"accepted": 40}
+    found = tables.read_table(outputs, "candidates")
+    assert found["candidate_id"].tolist() == [row["candidate_id"] for row in rows]
+    assert not list(tmp_path.glob(".candidates-*"))
 
 
 def test_no_accepted_candidate_is_an_error_with_the_counts(listed, tmp_path):

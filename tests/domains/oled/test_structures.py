@@ -8,6 +8,7 @@ from rdkit import Chem
 from molsieve import tables
 from molsieve.chem import conformers, identities, twists
 from molsieve.chem.molecules import canonical_smiles
+from molsieve.domains import species_rows
 from molsieve.domains.oled import config, references, structures
 from molsieve.domains.oled.goals import Objective
 from molsieve.engines import open_engine
@@ -91,7 +92,7 @@ def test_a_donor_stands_upright_on_its_acceptor():
         ("CC1(C)c2ccccc2N(c2ccc(C#N)cc2)c2ccccc21", 70, 90),
         ("N#Cc1ccc(-n2c3ccccc3c3ccccc32)cc1", 35, 65),
     ):
-        row = structures._species_row("ground", canonical_smiles(smiles))
+        row = species_rows.species_row("ground", canonical_smiles(smiles))
         settings = QUICK.model_dump(mode="json")
         task = structures.SpeciesTask(row, "ground", settings, 1, "p")
         species, (geometry,) = structures.build_species(task)
@@ -107,7 +108,7 @@ def _twist_degrees(smiles, geometry):
 
 
 def test_a_relaxation_that_rearranges_or_does_not_end_is_a_typed_row(monkeypatch):
-    row = structures._species_row("ground", PUSH_PULL)
+    row = species_rows.species_row("ground", PUSH_PULL)
     hasty = QUICK.model_copy(update={"max_steps": 1})
     task = structures.SpeciesTask(row, "ground", hasty.model_dump(mode="json"), 1, "p")
     species, geometries = structures.build_species(task)

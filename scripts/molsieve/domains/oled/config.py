@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from molsieve import campaign
+from molsieve.domains.label_budget import check_labels_buy_candidates
 from molsieve.domains.oled.goals import Objective, Ranking
 from molsieve.domains.oled.sources import (
     Fragments,
@@ -176,21 +177,5 @@ class Campaign(campaign.Campaign):
 
     @model_validator(mode="after")
     def _labels_buy_candidates(self) -> Campaign:
-        acquisition = self.acquisition
-        price = SPECIES * (1 + acquisition.displaced_per_species)
-        why = f"a candidate costs {price} labels (1 + displaced_per_species)"
-        if round(acquisition.seed_labels // price * acquisition.seed_random_share) < 2:
-            raise ValueError(
-                f"acquisition.seed_labels: {acquisition.seed_labels} x seed_random_share "
-                f"{acquisition.seed_random_share} buys less than two random candidates, one to "
-                f"calibrate and one to test: {why}; raise one of them"
-            )
-        share = acquisition.geometries.share
-        left = acquisition.batch_labels - int(share * acquisition.batch_labels)
-        if left < 2 * price:
-            raise ValueError(
-                f"acquisition.batch_labels: {acquisition.batch_labels} leaves {left} beside the "
-                f"distorted geometries, but {why} and a round needs one to learn from and one to "
-                "test; raise it"
-            )
+        check_labels_buy_candidates(self.acquisition, SPECIES)
         return self

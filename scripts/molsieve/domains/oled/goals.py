@@ -56,7 +56,11 @@ class Ranking(campaign.Ranking):
     """The answer, and the constants of its photophysics."""
 
     photophysics: Photophysics = Field(
-        Photophysics(), description="colour and rates of the ranked candidates"
+        Photophysics(),
+        description="colour and rates of the ranked candidates, for comparisons within a family: "
+        "k_r = f ν̄² / 1.4992 cm² s⁻¹ (Einstein's coefficient in vacuum: Hilborn, Am. J. Phys. 50, "
+        "982 (1982)); k_RISC = 2π/ħ V² (4πλkT)^-1/2 exp(−(ΔE_ST + λ)² / 4λkT) (Marcus; Samanta et "
+        "al., J. Am. Chem. Soc. 139, 4042 (2017)) with the V, λ and T given here",
     )
 
     @model_validator(mode="after")

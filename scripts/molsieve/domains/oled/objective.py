@@ -37,7 +37,10 @@ HOW_TO_READ = (
     "S1 and T1 are vertical excitation energies at the ground state's geometry, f is the "
     "oscillator strength of the transition to S1, SA score the synthetic accessibility from "
     "structure alone. TDA puts no S1 below its T1 where double excitations do (cyclazine, "
-    "heptazine): a gap near zero may be an inverted one."
+    "heptazine): a gap near zero may be an inverted one. Of labelled and confirmed candidates "
+    "flags also say what S1 is: charge transfer (a hybrid without range separation puts it too "
+    "low), Rydberg or above the ionisation energy (basis and functional may lack it), within 0.1 "
+    "eV of S2 (as T1 of T2: the order may change with the geometry), or below T1."
 )
 
 

@@ -19,7 +19,6 @@ engine_error
 from __future__ import annotations
 
 import importlib.metadata
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +26,12 @@ from pathlib import Path
 import ase
 import pandas as pd
 
-from molsieve import tables
 from molsieve.chem import conformers, connectivity, identities, pools, relaxation, twists
 from molsieve.chem.free_atoms import GROUND_STATE_MULTIPLICITY
 from molsieve.chem.molecules import MoleculeError, parse_molecule
 from molsieve.domains.oled import config
 from molsieve.domains.oled.references import reference_molecules, select_references
+from molsieve.domains.species_rows import failure, species_row, write_built
 from molsieve.section import CampaignError, digest
 
 __all__ = ["build_references", "build_structures", "measured_elements", "measured_systems"]
@@ -94,7 +93,7 @@ def build_structures(
     accepted = candidates[candidates["status"] == "accepted"]
     task = _task_maker(settings, seed)
     tasks = [
-        task(_species_row("ground", identifier) | {"candidate_id": candidate_id}, "ground")
+        task(species_row("ground", identifier) | {"candidate_id": candidate_id}, "ground")
         for candidate_id, identifier in zip(
             accepted["candidate_id"], accepted["identifier"], strict=True
         )
@@ -125,7 +124,7 @@ def build_references(
     task = _task_maker(settings, seed)
     chosen = select_references(objective.reference_molecules)
     tasks = [
-        task(_species_row("reference", smiles) | {"couple": name}, MEASURED)
+        task(species_row("reference", smiles) | {"couple": name}, MEASURED)
         for name, smiles in zip(chosen["name"], chosen["smiles"], strict=True)
     ]
     for symbol in sorted({*elements, *measured_elements(objective)}):
@@ -134,7 +133,9 @@ def build_references(
                 f"candidates.filters.elements: no free-atom ground state for {symbol!r}; "
                 "allowed: hydrogen to xenon"
             )
-        row = _species_row("reference", f"[{symbol}]", GROUND_STATE_MULTIPLICITY[symbol])
+        row = species_row(
+            "reference", f"[{symbol}]", multiplicity=GROUND_STATE_MULTIPLICITY[symbol]
+        )
         tasks.append(task(row, ATOM))
     return _build_all(tasks, species_out, structures_out, workers, campaign)
 
@@ -145,11 +146,11 @@ def build_species(task: SpeciesTask) -> tuple[dict, list[dict]]:
     try:
         atoms, conformer, force_field = _geometry(task, settings)
     except conformers.EmbeddingError as error:
-        return task.species | _failure("embedding", str(error)), []
+        return task.species | failure("embedding", str(error)), []
     except MoleculeError as error:
-        return task.species | _failure("bad_molecule", str(error)), []
+        return task.species | failure("bad_molecule", str(error)), []
     except relaxation.RelaxationError as error:
-        return task.species | _failure(error.kind, str(error)), []
+        return task.species | failure(error.kind, str(error)), []
     row = identities.structure_row(
         atoms,
         species_id=task.species["species_id"],
@@ -228,30 +229,9 @@ def _build_all(
     outcomes = pools.guarded_map(build_species, tasks, workers, TIME_LIMIT_S)
     for task, outcome in zip(tasks, outcomes, strict=True):
         if isinstance(outcome, pools.Failure):
-            species.append(task.species | _failure(outcome.kind, outcome.message))
+            species.append(task.species | failure(outcome.kind, outcome.message))
             continue
         row, geometries = outcome
         species.append(row)
         structures += geometries
-    tables.write_table(_sorted(species, "species"), "species", species_out, campaign)
-    tables.write_table(_sorted(structures, "structures"), "structures", structures_out, campaign)
-    return dict(sorted(Counter(row.get("error_kind") or "ok" for row in species).items()))
-
-
-def _sorted(rows: list[dict], table: str) -> pd.DataFrame:
-    rows = sorted(rows, key=lambda row: (row["species_id"], row.get("candidate_id") or ""))
-    return pd.DataFrame(rows) if rows else tables.empty_table(table)
-
-
-def _species_row(role: str, identifier: str, multiplicity: int = 1) -> dict:
-    return {
-        "species_id": identities.species_id(identifier, 0, multiplicity),
-        "role": role,
-        "identifier": identifier,
-        "charge_e": 0,
-        "multiplicity": multiplicity,
-    }
-
-
-def _failure(kind: str, message: str) -> dict:
-    return {"status": "failed", "error_kind": kind, "error_message": message}
+    return write_built(species, structures, species_out, structures_out, campaign)
