@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 import pandas as pd
 
 from molsieve.chem.colour import chromaticity, matching_functions, screen_colour
-from molsieve.report.markup import MISSING, escape, figure, is_missing, number
+from molsieve.report.markup import MISSING, figure, is_missing, number
 from molsieve.report.results import Results
 from molsieve.report.svg import Axis, Plot
 
