@@ -178,7 +178,7 @@ def label_costs(tables: ExcitedTables, ratio: float | None) -> pd.DataFrame:
         f"{both['high'].sum() / both['low'].sum():.2f} times as dear"
     )
     if ratio is not None:
-        cost = cost.where(cost.isna(), np.array([[1.0, ratio]]))
+        cost = cost.where(cost.isna(), np.broadcast_to([1.0, ratio], cost.shape))
     return cost
 
 

@@ -5,6 +5,7 @@ import pytest
 from molsieve.campaign import Potential
 from molsieve.domains.flow_battery.config import Structures
 from molsieve.levels import Excitations, PyscfLevel, TbliteLevel, parse_level
+from molsieve.loading import load_campaign
 from molsieve.prices import (
     CONFORMER_S,
     CP2K_CUTOFF_RY,
@@ -13,6 +14,7 @@ from molsieve.prices import (
     RELAXATION_STEPS,
     building_s,
     default_law,
+    description_s,
     valence_electrons,
     width,
 )
@@ -64,3 +66,12 @@ def test_a_species_costs_its_conformers_and_the_relaxations_of_the_lowest():
     assert building_s(few, 0.5) == pytest.approx(2 * CONFORMER_S + 2 * 10 * 0.5)
     many = Structures(conformers=20, relaxed_conformers=4, max_steps=1000)
     assert building_s(many, 0.5) == pytest.approx(20 * CONFORMER_S + 4 * RELAXATION_STEPS * 0.5)
+
+
+def test_what_property_heads_read_is_priced_by_its_timings():
+    emitters = load_campaign("config/oled.yaml")
+    for atoms, measured_s in ((13, 0.014), (33, 0.070), (59, 0.244)):
+        assert description_s(emitters, 10, atoms) == pytest.approx(10 * measured_s, rel=0.2)
+    none = emitters.properties.model_copy(update={"descriptors": "none"})
+    assert description_s(emitters.model_copy(update={"properties": none}), 10, 59) == 0
+    assert description_s(load_campaign("config/flow_battery.yaml"), 10, 59) == 0

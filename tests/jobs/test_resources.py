@@ -91,7 +91,12 @@ def test_auto_on_this_machine_is_what_this_machine_has(monkeypatch, tmp_path):
 def test_a_gpu_shortens_the_committees_jobs_and_costs_host_memory():
     asked = campaign()
     on_cpu = resources.committee_minutes(asked, 1e5, threads=2, gpus=0, attempt=1)
-    assert resources.committee_minutes(asked, 1e5, threads=2, gpus=1, attempt=1) < on_cpu / 10
+    on_gpu = resources.committee_minutes(asked, 1e5, threads=2, gpus=1, attempt=1)
+    assert on_gpu < on_cpu / 10
+    # What no GPU does asks for cores beside it, and for their time.
+    beside = resources.committee_minutes(asked, 1e5, 2, 1, attempt=1, beside_s=3600.0)
+    assert beside - on_gpu == pytest.approx(60, abs=1)
+    assert resources.committee_cores(1e5, 1) == 2 < resources.committee_cores(1e5, 1, 3600.0)
     assert resources.committee_memory_mb(0, 1, 1) > resources.committee_memory_mb(0, 0, 1)
 
 

@@ -204,16 +204,28 @@ def shards_read(input):
     return input.structures if isinstance(input.structures, list) else [input.structures]
 
 
-def prediction_work(wildcards, input):
-    """A prediction job's own part of the candidate shards that it reads, relaxed to the last step."""
+def predicted_atoms(input):
+    """Atoms of a prediction job's own part of the candidate shards that it reads."""
     shards = shards_read(input)
     share = campaign.candidates.shards / campaign.prediction.shards / len(shards)
-    atoms = resources.atoms_in(size_of(shards, built_size(len(shards)))) * min(1, share)
-    return resources.evaluation_s(campaign, atoms, campaign.prediction.max_steps + 1)
+    return resources.atoms_in(size_of(shards, built_size(len(shards)))) * min(1, share)
+
+
+def prediction_work(wildcards, input):
+    """All of them relaxed to the last step."""
+    steps = campaign.prediction.max_steps + 1
+    return resources.evaluation_s(campaign, predicted_atoms(input), steps)
+
+
+def description_work(input):
+    """What property heads read beside the geometry; 0 without heads."""
+    atoms = domain_config.TYPICAL_ATOMS
+    return prices.description_s(campaign, predicted_atoms(input) / atoms, atoms)
 
 
 def prediction_cores(wildcards, input):
-    return resources.committee_cores(prediction_work(wildcards, input), committee_gpus())
+    work = prediction_work(wildcards, input)
+    return resources.committee_cores(work, committee_gpus(), description_work(input))
 
 
 def prediction_memory(wildcards, input, attempt):
@@ -222,8 +234,8 @@ def prediction_memory(wildcards, input, attempt):
 
 
 def prediction_runtime(wildcards, input, threads, attempt):
-    work = prediction_work(wildcards, input)
-    return resources.committee_minutes(campaign, work, threads, committee_gpus(), attempt)
+    work, beside = prediction_work(wildcards, input), description_work(input)
+    return resources.committee_minutes(campaign, work, threads, committee_gpus(), attempt, beside)
 
 
 def proposal_cores(wildcards):

@@ -175,9 +175,13 @@ def committee_gpus(campaign: Campaign, here: bool = False) -> int:
     return 0 if device == "cpu" else 1
 
 
-def committee_cores(core_s: float, gpus: int) -> int:
-    """Cores of a job that evaluates members; beside a GPU they only feed it."""
-    return 2 if gpus else cores(core_s)
+def committee_cores(core_s: float, gpus: int, beside_s: float = 0.0) -> int:
+    """Cores of a job that evaluates members; beside a GPU they only feed it.
+
+    Args:
+        beside_s: core-seconds of work that no GPU does.
+    """
+    return max(2, cores(beside_s)) if gpus else cores(core_s + beside_s)
 
 
 def committee_memory_mb(table_bytes: float, gpus: int, attempt: int) -> int:
@@ -186,10 +190,20 @@ def committee_memory_mb(table_bytes: float, gpus: int, attempt: int) -> int:
 
 
 def committee_minutes(
-    campaign: Campaign, core_s: float, threads: int, gpus: int, attempt: int
+    campaign: Campaign,
+    core_s: float,
+    threads: int,
+    gpus: int,
+    attempt: int,
+    beside_s: float = 0.0,
 ) -> int:
-    """Wall time (minutes) for ``core_s`` core-seconds of work with members."""
-    return minutes(campaign, core_s / (GPU_SPEEDUP * gpus or threads), attempt)
+    """Wall time (minutes) for ``core_s`` core-seconds of work with members.
+
+    Args:
+        beside_s: core-seconds of work that no GPU does.
+    """
+    seconds = core_s / (GPU_SPEEDUP * gpus or threads) + beside_s / threads
+    return minutes(campaign, seconds, attempt)
 
 
 def training_s(campaign: Campaign, atoms: float) -> float:

@@ -28,6 +28,7 @@ from molsieve.prices import (
     ROW_BYTES,
     SCREEN_S,
     TRAINING_S_PER_ATOM,
+    description_s,
     evaluation_s_per_atom,
     search_evaluations,
     searches,
@@ -221,6 +222,7 @@ def stages(
             evaluations * per_atom["prediction"],
             on_gpu,
         ),
+        *_description_stages(campaign, space, relaxed * len(by_round)),
         _stage(
             "geometries",
             f"{searched:,} evaluations",
@@ -240,6 +242,12 @@ def _property_stages(campaign: Campaign, space: Space, by_round: Sequence[int]) 
     seconds = sum(cumulative(by_round)) * members * settings.max_epochs * each
     work = f"{members * len(by_round)} members"
     return [_stage("property heads", work, seconds, campaign.potential.device != "cpu")]
+
+
+def _description_stages(campaign: Campaign, space: Space, molecules: int) -> list[Stage]:
+    """What property heads read of all that is predicted, of a domain that has them."""
+    seconds = description_s(campaign, molecules, space.atoms)
+    return [_stage("descriptors", f"{molecules:,} molecules", seconds)] if seconds else []
 
 
 def _config(campaign: Campaign) -> ModuleType:

@@ -137,6 +137,10 @@ def prediction_load(campaign: Campaign, stages: Sequence[Stage], by_round: Seque
     """What prediction.shards cuts."""
     stage = next(s for s in stages if s.name == "prediction")
     load = _of_stage("prediction.shards", campaign.prediction.shards, stage, len(by_round))
+    beside = sum(s.core_hours for s in stages if s.name == "descriptors")
+    if beside:
+        more = 60 * beside / len(by_round) / JOB_CORES
+        load = replace(load, times_min={k: v + more for k, v in load.times_min.items()})
     if not campaign.whole_candidate_shards:
         return load
     return replace(load, divides=campaign.candidates.shards)  # type: ignore[attr-defined]
