@@ -9,6 +9,7 @@ from molsieve.campaign import Run, parse_section
 from molsieve.jobs.script import paths, rule_attempt
 from molsieve.labelled_structures import read_labelled_structures
 from molsieve.labelling import read_labels
+from molsieve.labelling.fidelity import asked_for
 from molsieve.levels import parse_level
 from molsieve.ranking import rank_candidates
 from molsieve.ranking_flags import excitation_flags
@@ -16,7 +17,7 @@ from molsieve.table_streams import read_rows
 from molsieve.tables import read_table
 
 
-def rank(inputs, output: Path, params, round: int, run: Run, levels: dict) -> None:
+def rank(inputs, output: Path, params, round: int, run: Run, config: dict) -> None:
     """Write the ``ranking``."""
     objective = import_module(f"molsieve.domains.{params.domain}.objective")
     label_calibration, confirm_calibration = (
@@ -39,7 +40,7 @@ def rank(inputs, output: Path, params, round: int, run: Run, levels: dict) -> No
         read_table(inputs.predictions, "predictions"),
         read_table(inputs.candidates, "candidates"),
         objective.labelled_values(labelled, labels, label_calibration),
-        read_table(inputs.selections, "selection"),
+        asked_for(read_table(inputs.selections, "selection"), config),
         built,
         minima,
         hits,
@@ -47,7 +48,7 @@ def rank(inputs, output: Path, params, round: int, run: Run, levels: dict) -> No
         read_labels(store, params.confirm_level["level_id"], hits["structure_id"]),
         label_calibration,
         confirm_calibration,
-        parse_level(levels[params.confirm_level["name"]]),
+        parse_level(config["levels"][params.confirm_level["name"]]),
         parse_section(params.domain, "ranking", params.ranking),
         settings,
         round,
@@ -66,5 +67,5 @@ if __name__ == "__main__":
             snakemake.params,
             int(snakemake.wildcards.round),
             Run(**snakemake.config.get("run", {})),
-            snakemake.config["levels"],
+            snakemake.config,
         )

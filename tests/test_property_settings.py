@@ -16,7 +16,7 @@ CONFIG = Path(__file__).parents[1] / "config"
 
 @pytest.fixture
 def oled():
-    return read_yaml(CONFIG / "oled.yaml")
+    return read_yaml(CONFIG / "demo_oled.yaml")
 
 
 def loaded(content, **fidelity):
@@ -36,7 +36,7 @@ def test_a_better_level_takes_over(oled):
     check_fidelity(campaign)
 
 
-@pytest.mark.parametrize("level", ["b3lyp", "nonsense"])
+@pytest.mark.parametrize("level", ["pbe0", "nonsense"])
 def test_a_level_that_is_no_better_one_is_refused(oled, level):
     with pytest.raises(CampaignError) as told:
         check_fidelity(loaded(oled, level=level))
@@ -61,10 +61,10 @@ def test_a_level_without_excited_states_is_refused(oled):
     ],
 )
 def test_a_better_level_of_other_states_or_geometries_is_refused(oled, setting, said):
-    levels = {**oled["levels"], "cam_b3lyp": {**oled["levels"]["cam_b3lyp"], **setting}}
+    levels = {**oled["levels"], "better": {**oled["levels"]["cam_b3lyp"], **setting}}
     with pytest.raises(CampaignError) as told:
-        check_fidelity(loaded({**oled, "levels": levels}, level="cam_b3lyp"))
-    assert f"properties.fidelity.level: 'cam_b3lyp' has {said}" in str(told.value)
+        check_fidelity(loaded({**oled, "levels": levels}, level="better"))
+    assert f"properties.fidelity.level: 'better' has {said}" in str(told.value)
 
 
 def test_descriptors_end_at_chlorine(oled):

@@ -35,9 +35,9 @@ class Fidelity(Section):
     level: str = Field(description="name of the better level (a key of levels:)")
     share: Fraction = Field(
         0.1,
-        description="of the training groups labelled at both levels, at identical geometries; "
-        "calibration and test groups always are. A dozen pairs tell the difference between two "
-        "functionals to less than the heads' own error",
+        description="of the groups that train without having been acquired, labelled at both "
+        "levels, at identical geometries; acquired, calibration and test groups always are. A "
+        "dozen pairs tell the difference between two functionals to less than the heads' own error",
     )
     difference_weight: Annotated[float, Field(ge=0)] = Field(
         1.0,

@@ -171,7 +171,8 @@ def rank_candidates(
 
     Args:
         labelled_values: (candidate_id, value) at the label level, built minima, all rounds.
-        selections: ``selection`` rows of all rounds.
+        selections: ``selection`` rows of all rounds whose label at the objective's level was
+            asked for.
         built_structures, committee_structures: relaxed ``structures``; of them the columns
             structure_id, candidate_id, role, conformer, origin are read.
         hits: ``selection`` of :func:`select_hits`.

@@ -8,7 +8,7 @@ import pytest
 from molsieve import tables
 from molsieve.jobs.allocation import Allocation
 from molsieve.jobs.forecasts import read_forecast
-from molsieve.labelling.fidelity import collect_fidelity, structures_at_both_levels
+from molsieve.labelling.fidelity import asked_for, collect_fidelity, structures_at_both_levels
 from molsieve.labelling.journal import Journal
 from molsieve.levels import level_id, parse_level
 from molsieve.property_settings import Fidelity
@@ -21,6 +21,7 @@ SPLITS = [None, "train", "calibration", "test", "shared"]
 def round_of_500():
     rows = [(f"s{n}-{k}", f"g{n}", SPLITS[n % 5]) for n in range(250) for k in range(2)]
     selection = pd.DataFrame(rows, columns=["structure_id", "group", "split"])
+    selection["reason"] = "seed"
     return selection[["structure_id"]].copy(), selection
 
 
@@ -34,6 +35,22 @@ def test_what_judges_is_at_both_levels_whatever_the_share(round_of_500):
     judged = selection[selection["split"].isin(["calibration", "test"])]["structure_id"]
     assert chosen(round_of_500, 0.0) == set(judged)
     assert chosen(round_of_500, 1.0) == set(structures["structure_id"])
+
+
+def test_what_was_acquired_is_at_both_and_asked_for_there(round_of_500):
+    """Else the answer's level would never hear of what was chosen for it."""
+    structures, selection = round_of_500
+    training = ~selection["split"].isin(["calibration", "test"])
+    selection.loc[training & (selection.index % 2 == 0), "reason"] = "acquired"
+    wanted = selection[~training | (selection["reason"] == "acquired")]["structure_id"]
+    assert chosen((structures, selection), 0.0) == set(wanted)
+    heads = {"properties": {"fidelity": {"level": "better", "share": 0.0}}}
+    assert set(asked_for(selection, heads)["structure_id"]) == set(wanted)
+    drawn = {"properties": {"fidelity": {"level": "better", "share": 0.3}}, "seed": 7}
+    assert set(asked_for(selection, drawn)["structure_id"]) == chosen(
+        (structures, selection), 0.3, seed=7
+    )
+    assert asked_for(selection, {"properties": {"fidelity": None}}) is selection
 
 
 def test_a_share_of_whole_groups_trains_at_both(round_of_500):

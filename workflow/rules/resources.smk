@@ -116,11 +116,11 @@ def label_gpus(wildcards):
 def fidelity_work(wildcards):
     """The better level and its labels of a round, all shards together.
 
-    As forecast when the structures were chosen; before, all that judges and its share of the rest.
+    As forecast when the structures were chosen; before, of the seed all that judges and its share of
+    the rest, of later rounds everything, as most was acquired.
     """
-    level, acquisition = campaign.level(OBJECTIVE_LEVEL), campaign.acquisition
-    judged = acquisition.random_share if int(wildcards.round) else acquisition.seed_random_share
-    share = judged + (1 - judged) * FIDELITY["share"]
+    level, judged = campaign.level(OBJECTIVE_LEVEL), campaign.acquisition.seed_random_share
+    share = 1.0 if int(wildcards.round) else judged + (1 - judged) * FIDELITY["share"]
     count = resources.part_of(labels_of(int(wildcards.round)), share)
     forecast = read_forecast(ROUNDS / wildcards.round, OBJECTIVE_LEVEL)
     return level, forecast or expected_labels(level, count)

@@ -38,6 +38,7 @@ def assess_round(
     evaluation: pd.DataFrame | None = None,
     calibration: Mapping[str, Any] | None = None,
     campaign: str = "",
+    asked: pd.Series | None = None,
 ) -> dict[str, Any]:
     """Write figures.json and the ``metrics`` of a round; return the figures.
 
@@ -55,6 +56,8 @@ def assess_round(
             each in place of value.
         evaluation: the committee's own ``metrics`` of this round, carried over into the table.
         calibration: the committee's calibration; ``scale`` and ``calibrated`` are carried over.
+        asked: candidate_id of those whose label at the objective's level was asked for; None: of
+            all that were chosen. A label of others has not failed.
     """
     domain = domain_name(objective)
     pool = build_pool(candidates, species, structures, shared_roles(domain))
@@ -65,6 +68,8 @@ def assess_round(
     open_ids = open_ids[~pd.Index(open_ids, dtype=object).isin(labelled_ids)]
     n_accepted = int((candidates["status"] == "accepted").sum())
     chosen = pd.Index(history.candidates)
+    if asked is not None:
+        chosen = chosen[chosen.isin(asked)]
     outside = ok.loc[~ok["in_domain"].astype(bool), "candidate_id"]
     told = _of_objectives if has_several(domain) else _of_one_objective
     figures: dict[str, Any] = {

@@ -84,5 +84,7 @@ def pareto_fronts(objectives: np.ndarray) -> np.ndarray:
     objectives = np.asarray(objectives, float)
     if not len(objectives):
         return np.zeros(0, dtype=int)
-    known = np.where(np.isnan(objectives), -np.inf, objectives)
+    # A number below all others, not -inf, with which moocore 0.3.2 sorts three columns wrongly.
+    lowest = np.nanmin(objectives, initial=0.0) - 1.0
+    known = np.where(np.isnan(objectives), lowest, objectives)
     return np.asarray(moocore.pareto_rank(known, maximise=True), dtype=int) + 1

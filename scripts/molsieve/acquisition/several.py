@@ -112,7 +112,8 @@ def expected_hypervolume_improvement(
     known gain leads (Minoux, Optimization Techniques (1978), 234), which changes no choice. Chosen
     from are the ``SHORTLIST`` times ``depth`` candidates whose gain alone is bounded highest.
     Errors of different candidates are taken to be independent. Behind the first :data:`IN_VIEW`
-    choices of a large batch the order is by gain alone.
+    choices of a large batch the order is by the last known gain, in view of as many choices as it
+    was looked at with; ties are the caller's.
     """
     base = standard_draws(belief, rng)
     front = labelled[on_front(labelled)]

@@ -136,9 +136,11 @@ def label_work(campaign: Campaign, space: Space, round_labels: int) -> list[Labe
     plain = campaign.model_dump(mode="json")
     drawn = {label_level: round_labels}
     if (fidelity := fidelity_of(plain)) is not None:
-        # All of those drawn at random to judge, and the share of those that train.
-        share = 1 - (1 - campaign.acquisition.random_share) * (1 - fidelity["share"])
-        drawn[fidelity["level"]] = math.ceil(share * round_labels)
+        # Of the seed all that judges and the share of what trains; of later rounds at most all.
+        acquisition = campaign.acquisition
+        cheap_alone = (1 - acquisition.seed_random_share) * (1 - fidelity["share"])
+        spared = math.floor(cheap_alone * min(acquisition.seed_labels, round_labels))
+        drawn[fidelity["level"]] = round_labels - spared
     drawn[objective_level(plain)] += 2 * hits
     drawn.setdefault(confirm.level, hits)
     levels = {name: campaign.level(name) for name in drawn}

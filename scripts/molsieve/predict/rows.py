@@ -9,6 +9,7 @@ from typing import Any
 
 import ase
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from molsieve.chem.connectivity import bonds_of_geometry, describe_change
 from molsieve.chem.identities import charge_and_multiplicity
@@ -96,7 +97,8 @@ def _at_minimum(given: Given, how: Relaxation) -> Given:
 
     assert given.atoms is not None
     try:
-        moved = relax(given.atoms, how.fmax_ev_per_angstrom, how.max_steps).atoms
+        with threadpool_limits(1):  # a small molecule: more threads only wait for each other
+            moved = relax(given.atoms, how.fmax_ev_per_angstrom, how.max_steps).atoms
     except RelaxationError as error:
         return replace(given, reason=str(error))
     return replace(given, atoms=moved, reason=_rearranged(given.atoms, moved), rough=False)

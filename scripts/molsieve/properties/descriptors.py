@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from ase.units import Bohr, Hartree
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from molsieve.potential.batches import AtomsBatch
@@ -50,7 +51,10 @@ def orbital_descriptors(batch: AtomsBatch) -> Tensor:
     places = [part.detach().cpu().numpy() for part in batch.positions.split(sizes)]
     unpaired = (batch.multiplicity - 1).tolist()
     check_elements(np.unique(np.concatenate(numbers)).tolist())
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    # One thread a molecule: theirs times the pool's would be tens of times slower.
+    with ThreadPoolExecutor(
+        torch.get_num_threads(), initializer=lambda: threadpool_limits(1)
+    ) as pool:
         rows = list(pool.map(_of_molecule, numbers, places, batch.charge.tolist(), unpaired))
     return torch.from_numpy(np.array(rows, dtype=np.float64).reshape(-1, len(DESCRIPTORS)))
 

@@ -53,7 +53,8 @@ def answer_by_goals(results: Results) -> str:
         paragraph(
             "Candidates that are better than worst by every goal come first, in Pareto fronts: who "
             "is in front 1 can gain by no goal without losing by another. Inside a front the order "
-            "is by the hypervolume that the front would lose without the candidate, then by the "
+            "is by the hypervolume that the front would lose without the candidate (of the first "
+            "thousand), then by the "
             "balance, the utility of the goal that is met worst, mostly. Values are labels where "
             "there is one, else the committee's mean ± one calibrated standard deviation; "
             f"confirmed values are computed again at the level “{level}”."
@@ -108,7 +109,8 @@ def _card(row: pd.Series, results: Results) -> str:
     listed = "".join(f"<dt>{escape(k)}</dt><dd>{v}</dd>" for k, v in facts)
     front = row["pareto_front"]
     flags = [words(str(f)) for f in (row["flags"] if row["flags"] is not None else [])]
-    badges = f'<span class="badge good">Pareto front {int(front)}</span>' + "".join(
+    kind = "good" if front == 1 else "warn"
+    badges = f'<span class="badge {kind}">Pareto front {int(front)}</span>' + "".join(
         f'<span class="badge warn">{escape(flag)}</span>' for flag in flags
     )
     return (

@@ -30,7 +30,7 @@ from molsieve.ranking import structures_at_level
 from molsieve.tables import read_table
 
 STRUCTURE_COLUMNS = ["structure_id", "numbers", "species_id", "candidate_id", "role"]
-SELECTION_COLUMNS = ["structure_id", "group", "split"]
+SELECTION_COLUMNS = ["structure_id", "group", "split", "reason"]
 LABEL_COLUMNS = ["error_kind", "error_message", "wall_s", "cores", "valence_electrons"]
 ATTEMPT_ID = "[0-9a-f]{16}-[0-9a-f]{12}"
 
