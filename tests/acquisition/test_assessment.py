@@ -133,7 +133,7 @@ def test_figures_of_a_round(tmp_path):
     evaluation = pd.DataFrame(
         {"round": 1, "split": "test", "name": "energy_mae", "unit": "eV", "n": [4], "value": 0.1}
     )
-    figures = assess_round(
+    arguments = (
         1,
         candidates,
         species,
@@ -150,6 +150,7 @@ def test_figures_of_a_round(tmp_path):
         {"scale": 1.7, "calibrated": True},
         "test",
     )
+    figures = assess_round(*arguments)
     assert json.loads((tmp_path / "figures.json").read_text()) == figures
     expected = {
         "round": 1,
@@ -182,6 +183,10 @@ def test_figures_of_a_round(tmp_path):
     assert metrics.loc["expected_missed_top_1", "value"] == figures["expected_missed"][0]
     assert metrics.loc["expected_missed_top_10", "value"] == figures["expected_missed"][9]
     assert "goes on" in verdict([figures], Stop(), 10).reason
+    # Of candidates whose label at the objective's level nobody asked for none has failed.
+    asked = assess_round(*arguments, asked=pd.Series([*IDS[:3], IDS[4]]))
+    assert asked | {"n_label_failed_candidates": 2} == figures
+    assert asked["n_label_failed_candidates"] == 1
 
 
 def test_a_round_without_labels_has_figures(tmp_path):
