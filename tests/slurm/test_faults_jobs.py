@@ -80,7 +80,9 @@ def kill_in_the_middle_of_a_record(run: FaultRun, job: Job) -> None:
     """All processes of the job die, one of them half-way through writing a record."""
     doomed = run.cluster.job_processes(job.number)
     processes.kill(doomed, signal.SIGSTOP)
-    journal = next(run.store.glob(f"*/journals/faults-0-{TORN}-*.jsonl"))
+    # Each worker has a journal; that of one which has finished nothing yet is empty.
+    journals = run.store.glob(f"*/journals/faults-0-{TORN}-*.jsonl")
+    journal = max(journals, key=lambda path: path.stat().st_size)
     line = journal.read_bytes().splitlines()[-1]
     with journal.open("ab") as file:
         file.write(line[: len(line) // 2])
