@@ -17,6 +17,7 @@ from molsieve.acquisition.pareto import (
     pareto_fronts,
     reach,
 )
+from molsieve.ranking_by_goals import _places
 
 POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 4)),
                 elements=st.integers(0, 4).map(float))  # fmt: skip
@@ -94,3 +95,10 @@ def test_far_fronts_are_told_no_contributions():
     told = np.isfinite(front_contributions(points, fronts))
     assert told[fronts == 1].all() and 0 < told.sum() <= CONTRIBUTORS
     assert fronts[told].max() + 1 == fronts[~told].min()
+
+
+def test_the_first_front_is_of_candidates_better_than_worst_by_every_goal():
+    nobody = np.array([[0.5, -0.1], [-0.1, 0.5], [-0.2, 0.4]])
+    assert _places(nobody)["pareto_front"].tolist() == [2, 2, 3]
+    somebody = np.vstack([nobody, [[0.1, 0.1]]])
+    assert _places(somebody)["pareto_front"].tolist() == [2, 2, 3, 1]

@@ -134,6 +134,8 @@ def test_rydberg_states_are_wide(formaldehyde):
     assert water.electron_spreads_angstrom[0] > 1.0
     assert "s1_rydberg" in water.excitation_flags
     assert "s1_rydberg" not in formaldehyde.excitation_flags
+    # The π* orbital's thickness, not its length.
+    assert formaldehyde.electron_widths_angstrom[0] < 0.6
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import ase
 import ase.build
 import numpy as np
@@ -118,3 +122,25 @@ def test_hydrogen_by_hand():
     assert root == pytest.approx(gap + 2 * exchange * ase.units.Hartree)
     strength = 2 / 3 * root / ase.units.Hartree * 2 * (0.5 * apart) ** 2
     assert root_of_strength == pytest.approx(np.sqrt(strength))
+
+
+def test_a_molecule_has_one_thread_whatever_the_shell_says():
+    """Theirs times the pool's were tens of times slower; these tests' own shell says one."""
+    code = """
+import ase.build, threadpoolctl
+from molsieve.potential.graphs import AtomsBatch
+from molsieve.properties import descriptors
+seen, plain = [], descriptors._of_molecule
+def watched(*arguments):
+    row = plain(*arguments)
+    seen.extend(p["num_threads"] for p in threadpoolctl.threadpool_info())
+    return row
+descriptors._of_molecule = watched
+descriptors.orbital_descriptors(AtomsBatch.from_atoms([ase.build.molecule("CH4")]))
+print(max(seen))
+"""
+    shell = os.environ | {f"{name}_NUM_THREADS": "4" for name in ("OMP", "MKL", "OPENBLAS")}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=shell, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split()[-1] == "1"

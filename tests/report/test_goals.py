@@ -8,11 +8,13 @@ from html import unescape
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from molsieve.domains.oled.config import Campaign
 from molsieve.domains.oled.objective import OBJECTIVES
 from molsieve.report import ReportFiles, build_report
+from molsieve.report.goals import _badges
 from molsieve.report.light import power
 from molsieve.tables import read_table, write_json, write_table
 from tests.acquisition.emitters import (
@@ -143,6 +145,15 @@ def test_both_rates_are_told_by_their_names(plain):
     cells = re.findall(r"<td[^>]*>(.*?)</td>", ranking.split("<tbody><tr>")[1].split("</tr>")[0])
     row = dict(zip(headings, cells, strict=True))
     assert (row["k_r / s⁻¹"], row["k_RISC / s⁻¹"]) == (emission, back)
+
+
+@pytest.mark.parametrize(("front", "kind"), [(1, "good"), (2, "warn")])
+def test_only_the_first_front_is_praised(front, kind):
+    row = pd.Series({"pareto_front": front, "flags": ["label_failed"]})
+    assert _badges(row) == (
+        f'<span class="badge {kind}">Pareto front {front}</span>'
+        '<span class="badge warn">label failed</span>'
+    )
 
 
 def test_what_labels_dominate_and_what_is_expected_are_drawn_apart(plain):

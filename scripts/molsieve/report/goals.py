@@ -107,16 +107,20 @@ def _card(row: pd.Series, results: Results) -> str:
     facts += [(heading, number(row[name], digits)) for name, heading, digits in results.reported]
     facts += light_facts(row)
     listed = "".join(f"<dt>{escape(k)}</dt><dd>{v}</dd>" for k, v in facts)
-    front = row["pareto_front"]
-    flags = [words(str(f)) for f in (row["flags"] if row["flags"] is not None else [])]
-    kind = "good" if front == 1 else "warn"
-    badges = f'<span class="badge {kind}">Pareto front {int(front)}</span>' + "".join(
-        f'<span class="badge warn">{escape(flag)}</span>' for flag in flags
-    )
     return (
         f'<article class="card"><div class="rank">{int(row["rank"])}</div>'
         f"{draw_molecule(results.drawn(row['identifier']))}<code>{escape(row['identifier'])}</code>"
-        f'<dl>{listed}</dl><p class="badges">{badges}</p></article>'
+        f'<dl>{listed}</dl><p class="badges">{_badges(row)}</p></article>'
+    )
+
+
+def _badges(row: pd.Series) -> str:
+    """The front, good only if it is the first, and the flags."""
+    front = row["pareto_front"]
+    flags = [words(str(f)) for f in (row["flags"] if row["flags"] is not None else [])]
+    kind = "good" if front == 1 else "warn"
+    return f'<span class="badge {kind}">Pareto front {int(front)}</span>' + "".join(
+        f'<span class="badge warn">{escape(flag)}</span>' for flag in flags
     )
 
 
